@@ -1,0 +1,133 @@
+"""From a document to everything it reached: near-duplicates, instruction pairs, model versions. And from a text to its document.
+
+Row provenance is `id` and `source_ids` in the tables; this module only follows them, over every registered version as well as
+over the heads of today.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ddd_llm.audit.versions import Version, versions
+from ddd_llm.store.artifact_store import ArtifactStore
+from ddd_llm.store.records import Record
+from ddd_llm.store.session import Session, ancestors
+
+RAW, DEDUPLICATED, DATASET, TUNED = "raw_documents", "deduplicated_documents", "instruction_dataset", "sft_model"
+
+
+def _heads(store: ArtifactStore) -> dict[str, Record]:
+    session = Session.current(store)
+    found: dict[str, Record] = {}
+    for asset, partition in sorted(store.head_numbers(), key=lambda k: (k[0], k[1] or "")):
+        held = session.head(asset, partition)
+        if held is not None:
+            found[held.digest] = held.record
+    return found
+
+
+def _version_records(store: ArtifactStore, version: Version) -> dict[str, Record]:
+    return ancestors(store, store.get_record(version.record).inputs, baselines=False)
+
+
+def _tables(
+    store: ArtifactStore, records: Iterable[Record], asset: str, name: str, columns: list[str]
+) -> Iterator[pa.Table]:
+    """The distinct segments of one table over several records, each read once."""
+    seen: set[str] = set()
+    for record in records:
+        if record.asset == asset and name in record.tables:
+            for segment in record.tables[name].segments:
+                if segment.object.digest not in seen:
+                    seen.add(segment.object.digest)
+                    yield store.read_segment(segment, columns)
+
+
+def documents(store: ArtifactStore, text: str) -> list[dict[str, Any]]:
+    """Documents whose text, title, locator or source holds `text` (case ignored), as ingested: before any pseudonym.
+
+    Returns one dict per document and batch: id, source, locator, batch. The text itself is not returned.
+    """
+    found: list[dict[str, Any]] = []
+    for record in _heads(store).values():
+        if record.asset != RAW:
+            continue
+        columns = ["id", "source", "locator", "op", "title", "text"]
+        for table in _tables(store, [record], RAW, "documents", columns):
+            mask = pa.array([False] * table.num_rows)
+            for column in ("text", "title", "locator", "source", "id"):
+                hit = pc.match_substring(table[column], text, ignore_case=True)  # type: ignore[attr-defined]
+                mask = pc.or_(mask, pc.fill_null(hit, False))  # type: ignore[attr-defined]
+            for row in table.filter(mask).select(["id", "source", "locator", "op"]).to_pylist():
+                found.append({**row, "batch": record.partition})
+    return found
+
+
+def impact(store: ArtifactStore, document_id: str) -> dict[str, Any] | None:
+    """What a document reached; None when no batch ever held it.
+
+    Examples made from a near-duplicate twin (the kept leader of a removed document, or documents removed in favour of this one)
+    count, because the twin carries the same text; `via` names the document they were made from.
+    """
+    heads = _heads(store)
+    by_version = {version: _version_records(store, version) for version in versions(store)}
+    everything = dict(heads)
+    for records in by_version.values():
+        everything |= records
+    located = [
+        {**row, "batch": record.partition}
+        for record in everything.values()
+        for table in _tables(store, [record], RAW, "documents", ["id", "source", "locator", "op"])
+        for row in table.filter(pc.equal(table["id"], document_id)).to_pylist()  # type: ignore[attr-defined]
+    ]
+    if not located:
+        return None
+    twins = _near_duplicates(store, everything.values(), document_id)
+    ids = {document_id} | {twin["id"] for twin in twins}
+    trained = _trained_on(store, everything.values())
+    examples: dict[str, dict[str, Any]] = {}
+    for table in _tables(store, everything.values(), DATASET, "examples", ["id", "split", "source_ids"]):
+        for row in table.to_pylist():
+            via = sorted(ids & set(row["source_ids"]))
+            if via:
+                examples[row["id"]] = {
+                    "id": row["id"],
+                    "split": row["split"],
+                    "trained_on": row["id"] in trained,
+                    "via": via,
+                }
+    reached = []
+    for version, records in by_version.items():
+        used = _trained_on(store, records.values()) & examples.keys()
+        if used:
+            reached.append(
+                {"name": version.name, "version": version.version, "alias": version.alias, "examples": len(used)}
+            )
+    return {
+        "documents": located,
+        "near_duplicates": twins,
+        "examples": [examples[key] for key in sorted(examples)],
+        "model_versions": reached,
+    }
+
+
+def _near_duplicates(store: ArtifactStore, records: Iterable[Record], document_id: str) -> list[dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for table in _tables(store, records, DEDUPLICATED, "decisions", ["id", "kept_id", "jaccard"]):
+        removed = table.filter(pc.equal(table["kept_id"], document_id)).to_pylist()  # type: ignore[attr-defined]
+        leaders = table.filter(pc.equal(table["id"], document_id)).to_pylist()  # type: ignore[attr-defined]
+        for row in removed:
+            if row["id"] != document_id:
+                found[row["id"]] = {"id": row["id"], "jaccard": row["jaccard"], "kept": False}
+        for row in leaders:
+            if row["kept_id"] not in (None, document_id):
+                found[row["kept_id"]] = {"id": row["kept_id"], "jaccard": row["jaccard"], "kept": True}
+    return [found[key] for key in sorted(found)]
+
+
+def _trained_on(store: ArtifactStore, records: Iterable[Record]) -> set[str]:
+    return {row for table in _tables(store, records, TUNED, "trained_on", ["id"]) for row in table["id"].to_pylist()}

@@ -1,0 +1,1 @@
+"""The artifact store, heart of the product: immutable objects and records, attestations, heads. Knows no stage."""
