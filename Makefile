@@ -1,0 +1,45 @@
+# The two commands: `make demo` and `make test`. Everything else is for people who work on the project.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# Threads of numeric libraries; tests start many small processes, where more threads only fight.
+export DO_NOT_TRACK = 1
+
+.PHONY: demo ui test test-slow lint lock clean help
+
+help: ## Show what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(READY) ## Set up if needed, then bring the whole lineage up to date on the embedded default
+	@$(BIN)/python -m ddd_llm.automation.refresh
+
+ui: $(READY) ## Dagster, MLflow and the report pages on loopback
+	@$(BIN)/python -m ddd_llm.platform.serve
+
+test: $(READY) ## The test suite (at most 10 minutes)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+test-slow: $(READY) ## The long matrices on top
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow --timeout 3600
+
+lint: $(READY) ## Style, types and layering
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+# Torch comes after the lock and outside its hashes: indexes name different builds of it (CPU, CUDA).
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+lock: ## Resolve requirements.lock anew (needs uv)
+	uv pip compile pyproject.toml --extra dev --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+		--generate-hashes --no-emit-package torch --no-header --upgrade -o requirements.lock
+
+clean: ## Remove the environment and everything the program wrote
+	rm -rf $(VENV) .ddd_llm

@@ -1,0 +1,85 @@
+"""`python -m ddd_llm.automation.refresh` (behind `make demo`): ingest what is new, make what is stale, say what came out.
+
+The same questions the sensors ask, once, in this process; on unchanged input it writes nothing and says "up to date".
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+import dagster as dg
+
+from ddd_llm.automation.runs import reconcile, register_batches
+from ddd_llm.automation.staleness import requests, survey
+from ddd_llm.automation.summary import summary
+from ddd_llm.platform.home import prepare_home
+from ddd_llm.platform.inputs import InputError
+from ddd_llm.platform.nodes import GRAPH
+from ddd_llm.platform.settings import Settings, load_settings
+from ddd_llm.store.artifact_store import ArtifactStore, open_store
+from ddd_llm.store.errors import StoreError
+from ddd_llm.store.session import Session
+
+
+def refresh(settings: Settings, instance: dg.DagsterInstance, store: ArtifactStore) -> bool:
+    """Bring the whole lineage up to date. True when nothing failed.
+
+    Raises:
+        InputError: a file that people edit does not say what it must.
+    """
+    from ddd_llm.corpus.capture import RAW, next_batch
+    from ddd_llm.definitions import JOB, defs
+
+    for run in reconcile(instance, store):
+        print(f"run {run[:8]} had died; it is marked as failed")
+    store.backend.sweep()
+    session = Session.current(store)
+    register_batches(instance, session.partitions(RAW))
+    batch, _ = next_batch(session, settings, GRAPH[RAW].code_version)
+    found = survey(store, settings, verify=True)
+    todo = requests(found, batch)
+    for note in found.libraries:
+        print(f"library changed since: {note} (recorded; does not retrain by itself)")
+    if not todo:
+        print("up to date")
+        for item in found.blocked:
+            print(f"  but {item.asset}: {'; '.join(item.why)}")
+        return not found.blocked
+    for item in found.stale:
+        print(f"stale: {item.asset}{f'[{item.partition}]' if item.partition else ''}: {'; '.join(item.why)}")
+    job = defs.resolve_job_def(JOB)
+    for request in todo:
+        if request.partition is not None:
+            register_batches(instance, [request.partition])
+        partitioned_only = request is not todo[-1]
+        result = job.execute_in_process(
+            instance=instance,
+            partition_key=request.partition or (session.partitions(RAW) or [None])[-1],
+            asset_selection=[dg.AssetKey(name) for name in request.assets] if partitioned_only else None,
+            tags={"ddd_llm/started_by": "make demo"},
+            raise_on_error=False,
+        )
+        if not result.success:
+            return False
+    return True
+
+
+def main() -> None:
+    """Refresh, then print the summary. Exit status 1 when something failed."""
+    settings = load_settings()
+    os.environ.update(prepare_home(settings))
+    store = open_store(settings.store)
+    start = time.monotonic()
+    try:
+        with dg.DagsterInstance.get() as instance:
+            good = refresh(settings, instance, store)
+    except (InputError, StoreError) as error:
+        sys.exit(f"{error}")
+    print(summary(store, settings, time.monotonic() - start))
+    sys.exit(0 if good else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,33 @@
+"""What Dagster loads: the stages in pipeline order, resources, jobs, executor. Nothing else."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+# The order of these imports is the pipeline's: each stage's assets name assets of the stages before it as inputs.
+from ddd_llm.corpus import assets as corpus  # isort: skip
+from ddd_llm.instructions import assets as instructions  # isort: skip
+from ddd_llm.training import assets as training  # isort: skip
+from ddd_llm.evaluation import assets as evaluation  # isort: skip
+from ddd_llm.release import assets as release  # isort: skip
+from ddd_llm.automation.sensors import JOB, SCHEDULES, SENSORS
+from ddd_llm.platform.cluster import executor
+from ddd_llm.platform.console import console
+from ddd_llm.platform.lineage import Lineage
+
+STAGES = [corpus, instructions, training, evaluation, release]
+
+lineage = dg.define_asset_job(
+    JOB, selection=dg.AssetSelection.all(), description="The whole lineage, from raw documents to a registered model version."
+)
+
+defs = dg.Definitions(
+    assets=dg.load_assets_from_modules(STAGES),
+    asset_checks=dg.load_asset_checks_from_modules(STAGES),
+    jobs=[lineage],
+    sensors=SENSORS,
+    schedules=SCHEDULES,
+    resources={"lineage": Lineage()},
+    executor=executor(),
+    loggers={"console": console},
+)

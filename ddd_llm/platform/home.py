@@ -1,0 +1,44 @@
+"""Make the folder that everything is written to, and the environment that keeps every tool inside it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+from ddd_llm.platform.settings import CHECKOUT, Settings
+
+QUIET = {
+    "DAGSTER_DISABLE_TELEMETRY": "yes",
+    "GX_ANALYTICS_ENABLED": "false",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_OFFLINE": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+
+def prepare_home(settings: Settings) -> dict[str, str]:
+    """Create the folders, copy the Dagster settings, and return the environment for this installation's processes.
+
+    `HF_HUB_OFFLINE` stays as the caller set it, so that a base model can be named by hub id.
+    """
+    dagster_home = settings.home / "dagster"
+    for folder in (
+        dagster_home,
+        settings.home / "store",
+        settings.mlflow_artifacts,
+        settings.work,
+        settings.home / "logs",
+    ):
+        folder.mkdir(parents=True, exist_ok=True)
+    source, target = CHECKOUT / "dagster.yaml", dagster_home / "dagster.yaml"
+    if not target.exists() or source.read_bytes() != target.read_bytes():
+        shutil.copyfile(source, target)
+    return {
+        **QUIET,
+        **os.environ,
+        "DAGSTER_HOME": str(dagster_home),
+        "DDD_LLM_HOME": str(settings.home),
+        "MLFLOW_TRACKING_URI": settings.tracking_uri,
+    }
