@@ -3,8 +3,6 @@
 Belongs here: when a run is asked for. Does not: what is stale (`staleness`) or what drifts (detectors of a later stage).
 """
 
-from __future__ import annotations
-
 import json
 import os
 import time

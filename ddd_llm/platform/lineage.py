@@ -4,8 +4,6 @@
 already the head's, holds a lease, writes the record, and shows it. `@lineage_check` attests what a check found.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +16,7 @@ from ddd_llm.platform.nodes import GRAPH, Config, Input, Node, expect, status
 from ddd_llm.platform.settings import Settings, load_settings
 from ddd_llm.platform.step import Step
 from ddd_llm.store.artifact_store import ArtifactStore, open_store
+from ddd_llm.store.canonical import file_digest
 from ddd_llm.store.errors import StoreError
 from ddd_llm.store.leases import hold
 from ddd_llm.store.session import Held, Session
@@ -155,12 +154,13 @@ def _dependency(item: Input, partitioned: bool) -> dg.AssetDep:
 
 
 def lineage_check(
-    *, asset: str, checks: Mapping[str, str], owner_name: str | None = None
+    *, asset: str, checks: Mapping[str, str], files: Sequence[str] = ()
 ) -> Callable[[Callable[[Held, ArtifactStore, Settings], Mapping[str, Verdict]]], dg.AssetChecksDefinition]:
     """Make `function(held, store, settings)` a blocking Dagster check whose verdicts are attested on the record.
 
     `checks` maps each verdict's name to its description; the function returns name -> (passed, sentence, metadata), and a
-    name it leaves out counts as failed. A verdict by the same code on the same record is not computed again.
+    name it leaves out counts as failed. A verdict by the same code (and `files` below `assets/`) on the same record is not
+    computed again.
     """
 
     def decorate(
@@ -172,15 +172,15 @@ def lineage_check(
             for name, text in checks.items()
         ]
 
-        @dg.multi_asset_check(name=owner_name or function.__name__, specs=specs, description=function.__doc__)
+        @dg.multi_asset_check(name=function.__name__, specs=specs, description=function.__doc__)
         def compute(context: dg.AssetCheckExecutionContext, lineage: Lineage) -> Iterator[dg.AssetCheckResult]:
             settings, store = lineage.settings(), lineage.store()
             partition = context.partition_key if partitions is not None else None
             try:
-                held = Session.begin(store, context.run_id).head(asset, partition)
+                held = Session.begin(store, context.run.run_id).head(asset, partition)
                 if held is None:
                     raise dg.Failure(f"{asset} has no record to check: materialise it first", allow_retries=False)
-                verdicts = verdicts_of(store, held, function, tuple(checks), settings)
+                verdicts = verdicts_of(store, held, function, tuple(checks), settings, files)
             except (StoreError, InputError) as error:
                 raise refuse(error) from error
             for name in checks:
@@ -200,9 +200,10 @@ def verdicts_of(
     function: Callable[[Held, ArtifactStore, Settings], Mapping[str, Verdict]],
     names: tuple[str, ...],
     settings: Settings,
+    files: Sequence[str] = (),
 ) -> dict[str, Verdict]:
     """A check's verdicts on a record: those already attested by the same code, or computed and attested now."""
-    version = code_version(function)
+    version = code_version(function, *(file_digest(settings.assets / name)[0] for name in files))
     made = {
         body["name"]: (bool(body["passed"]), body["detail"]["sentence"], body["detail"]["metadata"])
         for body in store.attestations(held.digest, "check")

@@ -48,7 +48,7 @@ def index_page(store: ArtifactStore) -> bytes:
         links.append((name, f"/records/{held.digest}"))
     page.table(["asset", "rows", "state", "written (UTC)", "record"], rows)
     page.links(links)
-    return page.render()
+    return page.encode()
 
 
 def record_page(store: ArtifactStore, digest: str, record: Record) -> bytes:
@@ -57,7 +57,7 @@ def record_page(store: ArtifactStore, digest: str, record: Record) -> bytes:
     page.table(["", ""], [[key.replace("_", " "), str(value)] for key, value in record.summary.items()])
     page.table(["part", "rows or bytes", "digest"], [[n, f"{r.size:,}", r.digest] for n, r in record.objects().items()])
     page.links([(f"{p.asset} {p.partition or ''}", f"/records/{p.record}") for p in record.inputs])
-    return page.render()
+    return page.encode()
 
 
 def application(store: ArtifactStore) -> Starlette:
