@@ -69,7 +69,7 @@ def _plain(value: Any) -> str:
 @audit.command("list")
 def list_versions(json_: Json = False, home: Home = None) -> None:
     """Registered model versions, oldest first."""
-    from ddd_llm.audit.versions import registrations, versions
+    from ddd_llm.platform.versions import registrations, versions
 
     store, _ = _open(home)
     rows = [version.as_dict() for version in versions(store)]
@@ -93,7 +93,7 @@ def trace(
 ) -> None:
     """Everything a model version rests on, every digest verified on the way."""
     from ddd_llm.audit.trace import trace as walk
-    from ddd_llm.audit.versions import find, registrations
+    from ddd_llm.platform.versions import find, registrations
 
     store, _ = _open(home)
     found = find(store, version)

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ddd_llm.audit.versions import Version, versions
+from ddd_llm.platform.versions import Version, versions
 from ddd_llm.store.artifact_store import ArtifactStore
 from ddd_llm.store.records import Record
 from ddd_llm.store.session import Session, ancestors

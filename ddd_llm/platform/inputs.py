@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 M = TypeVar("M", bound=BaseModel)
 
-RECIPE_SECTIONS = ("base_model", "dataset", "sft", "evaluation")
+RECIPE_SECTIONS = ("base_model", "candidates", "dataset", "sft", "evaluation")
 
 
 class InputError(ValueError):
