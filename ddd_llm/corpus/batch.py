@@ -60,9 +60,14 @@ def _notices(quarantine: pa.Table) -> pa.Array:
 
 
 def _spared(changed: pa.Table, quarantine: pa.Table) -> pa.Table:
-    """The delta without deletions of documents whose whole file was refused (a locator without `#` names a file)."""
-    places = zip(quarantine["source"].to_pylist(), quarantine["locator"].to_pylist(), strict=True)
-    refused = {(source, locator) for source, locator in places if "#" not in locator}
+    """The delta without deletions of documents whose whole file or module was refused.
+
+    A file's locator has no `#`, a module's no `:`; its documents have theirs behind it.
+    """
+    refused = set(zip(quarantine["source"].to_pylist(), quarantine["locator"].to_pylist(), strict=True))
     rows = zip(*(changed[name].to_pylist() for name in ("source", "locator", "op")), strict=True)
-    keep = [op != "delete" or (source, locator.partition("#")[0]) not in refused for source, locator, op in rows]
+    keep = [
+        op != "delete" or not {(source, locator.partition(mark)[0]) for mark in "#:"} & refused
+        for source, locator, op in rows
+    ]
     return changed.filter(pa.array(keep, pa.bool_()))

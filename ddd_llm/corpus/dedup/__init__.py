@@ -1,0 +1,1 @@
+"""Deduplication: MinHash signatures, LSH candidates, exact Jaccard, greedy leaders."""

@@ -1,0 +1,146 @@
+"""Assets of the instructions stage: curated documents become question and answer pairs that a program can check."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ddd_llm.platform.expectations import load_suite, suite_verdicts
+from ddd_llm.platform.inputs import InputError, load_section
+from ddd_llm.platform.lineage import lineage_asset, lineage_check
+from ddd_llm.platform.nodes import Config
+from ddd_llm.platform.settings import CHECKOUT, Settings
+from ddd_llm.platform.step import Step
+from ddd_llm.store.artifact_store import ArtifactStore
+from ddd_llm.store.canonical import file_digest
+from ddd_llm.store.session import Held
+
+GROUP = "instructions"
+OWNER = "ml-engineering"
+SUITE = "expectations/instruction_dataset.yaml"
+EXAMPLE_COLUMNS = {
+    "id": "Digest of task, sources and conversation.",
+    "task": "What is asked: summary, parameters, default_value, unknown_parameter, ...",
+    "split": "train, validation or test; never separated from its module and its near-duplicates.",
+    "slice": "open_book when the prompt carries the passage, else closed_book.",
+    "messages": "Conversation as JSON; the last message is the answer.",
+    "facts": "What a program checks in an answer.",
+    "source_ids": "Ids of the documents it was made from.",
+    "component": "Modules and near-duplicates that stay in one split.",
+    "generator": "What made it, and in which version (generator_version).",
+}
+
+
+def _candidate_config(settings: Settings) -> Config:
+    from ddd_llm.instructions.candidates import CandidateConfig
+
+    return load_section(settings.recipe, "candidates", CandidateConfig).model_dump(mode="json")
+
+
+@lineage_asset(
+    group=GROUP,
+    owner=OWNER,
+    kinds={"python", "parquet"},
+    inputs=["curated_documents"],
+    config=_candidate_config,
+    columns=EXAMPLE_COLUMNS,
+)
+def instruction_candidates(step: Step) -> None:
+    """Every question that the documents can answer: what a function does, its parameters, defaults, return values, exceptions,
+    examples, and questions about parameters that do not exist, which must be refused.
+
+    Answers follow from the passage alone and carry the facts by which a program checks them.
+    """
+    from ddd_llm.instructions.candidates import CandidateConfig, candidates
+    from ddd_llm.instructions.report import report_candidates
+
+    with step.timed("generate"):
+        made = candidates(step.table("curated_documents"), CandidateConfig.model_validate(step.config))
+    step.put_table("candidates", made.table)
+    step.put_table("decisions", made.decisions)
+    report_candidates(step, made)
+
+
+def own_example_paths(settings: Settings) -> list[Path]:
+    """The files of the user's own examples that the recipe names; relative paths count from the recipe."""
+    from ddd_llm.instructions.build import DatasetConfig
+
+    entries = load_section(settings.recipe, "dataset", DatasetConfig).own_examples
+    return [(settings.recipe.parent / Path(entry.path).expanduser()) for entry in entries]
+
+
+def _dataset_config(settings: Settings) -> Config:
+    from ddd_llm.instructions.build import DatasetConfig
+
+    config = load_section(settings.recipe, "dataset", DatasetConfig).model_dump(mode="json")
+    files = [file_digest(path)[0] if path.is_file() else "absent" for path in own_example_paths(settings)]
+    return {"dataset": config, "own_examples": files}
+
+
+def _existing(path: Path, settings: Settings) -> Path:
+    if not path.is_file():
+        raise InputError(f"{settings.recipe}: dataset.own_examples: there is no file {path}")
+    return path
+
+
+EXPECTATIONS = {e.name: e.description for e in load_suite(CHECKOUT / "assets" / SUITE)}
+CHECKS = {**EXPECTATIONS, "no_leakage": "Nothing of the test split, nor anything like it, is in another split."}
+
+
+@lineage_asset(
+    group=GROUP,
+    owner=OWNER,
+    kinds={"python", "parquet", "greatexpectations"},
+    inputs=["instruction_candidates", "curated_documents", "deduplicated_documents"],
+    config=_dataset_config,
+    checks=tuple(CHECKS),
+    columns=EXAMPLE_COLUMNS,
+)
+def instruction_dataset(step: Step) -> None:
+    """The instruction pairs to train, validate and test on.
+
+    Split by components of one module or near-duplicate documents (J >= .5), assigned by a stable hash, so that held-out
+    modules test a skill and not memory, and a growing corpus moves no example. The user's own examples are mixed in only where
+    the recipe says so.
+    """
+    from ddd_llm.instructions.build import DatasetConfig, build_dataset
+    from ddd_llm.instructions.own import read_own_examples
+    from ddd_llm.instructions.report import report_dataset
+
+    config = DatasetConfig.model_validate(step.config["dataset"])
+    own = [read_own_examples(_existing(path, step.settings)) for path in own_example_paths(step.settings)]
+    documents = step.table("curated_documents", columns=["id", "locator", "batch"])
+    batches = [name for name, _, _ in step.segments("curated_documents")]
+    with step.timed("build"):
+        built = build_dataset(
+            step.table("instruction_candidates", "candidates"),
+            documents,
+            step.table("deduplicated_documents", "similar"),
+            config,
+            own,
+            batches,
+        )
+    step.put_table("examples", built.table)
+    step.put_table("decisions", built.decisions)
+    step.put_table("coverage", built.coverage.table)
+    step.put_table("quarantine", built.quarantine)
+    report_dataset(step, built)
+
+
+@lineage_check(asset="instruction_dataset", checks=CHECKS, files=[SUITE])
+def instruction_checks(
+    held: Held, store: ArtifactStore, settings: Settings
+) -> dict[str, tuple[bool, str, dict[str, object]]]:
+    """Great Expectations suite `assets/expectations/instruction_dataset.yaml`, and the search for leaks between splits."""
+    from ddd_llm.instructions.leakage import find_leaks
+
+    examples = store.read_table(held.record.tables["examples"])
+    verdicts = suite_verdicts(examples, settings.assets / SUITE)
+    leaks = find_leaks(examples)
+    shown = [
+        f"{leak.kind}: {leak.left_id} ({leak.left_split}), {leak.right_id} ({leak.right_split})" for leak in leaks[:20]
+    ]
+    sentence = (
+        f"{len(leaks)} leaks between splits" if leaks else "no module, document, prompt or near-duplicate in two splits"
+    )
+    verdicts["no_leakage"] = (not leaks, sentence, {"leaks": len(leaks), "first": shown})
+    return verdicts

@@ -1,0 +1,1 @@
+"""Release: registration of the model that passed the gate."""

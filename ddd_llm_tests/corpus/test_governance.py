@@ -1,0 +1,81 @@
+"""Nothing without rights gets in, nothing is lost, and identifiers do not pass."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ddd_llm.corpus.governance import govern
+from ddd_llm.corpus.pseudonyms import Pseudonymiser
+from ddd_llm.corpus.schemas import GOVERNED, QUARANTINE, RAW
+from ddd_llm_tests.corpus.helpers import folder_source
+
+MASK = Pseudonymiser(b"k" * 32)
+RIGHTS: dict[str, dict[str, Any]] = {
+    "fine": {},
+    "no_licence": {"licence": None},
+    "no_licence_evidence": {"licence_evidence": None},
+    "no_legal_basis": {"legal_basis": None},
+    "no_training_purpose": {"purpose": ["evaluation"]},
+}
+SOURCES = [folder_source(name, **fields) for name, fields in RIGHTS.items()]
+
+
+def raw(*rows: tuple[str, str, str | None]) -> pa.Table:
+    made = [
+        {
+            "id": f"id{number}",
+            "source": source,
+            "locator": f"{number}.md",
+            "op": op,
+            "title": None if text is None else "title",
+            "text": text,
+        }
+        for number, (source, op, text) in enumerate(rows)
+    ]
+    return pa.Table.from_pylist(made, schema=RAW)
+
+
+operations = st.sampled_from(["add", "update", "delete"])
+rows = st.lists(st.tuples(st.sampled_from([*RIGHTS, "unknown_source"]), operations), max_size=20)
+
+
+@given(rows)
+def test_each_row_is_kept_or_quarantined_and_only_rightful_ones_are_kept(given: list[tuple[str, str]]) -> None:
+    batch = raw(*[(source, op, None if op == "delete" else "text") for source, op in given])
+    kept, held_back = govern(batch, SOURCES, MASK)
+    assert kept.schema.equals(GOVERNED)
+    assert held_back.schema.equals(QUARANTINE)
+    places = [*kept["locator"].to_pylist(), *held_back["locator"].to_pylist()]
+    assert sorted(places) == sorted(batch["locator"].to_pylist())
+    assert {row["source"] for row in kept.to_pylist() if row["op"] != "delete"} <= {"fine"}
+    assert all(row["reason"] == row["source"] for row in held_back.to_pylist())
+    assert kept["op"].to_pylist().count("delete") == [op for _, op in given].count("delete")
+
+
+@pytest.mark.parametrize("reason", [*list(RIGHTS)[1:], "unknown_source"])
+def test_a_source_without_a_right_is_quarantined_with_the_reason(reason: str) -> None:
+    kept, held_back = govern(raw((reason, "add", "text"), ("fine", "add", "text")), SOURCES, MASK)
+    assert kept["source"].to_pylist() == ["fine"]
+    assert held_back["reason"].to_pylist() == [reason]
+
+
+def test_identifiers_in_text_and_title_become_pseudonyms() -> None:
+    batch = raw(("fine", "add", "Write to jane@example.org or <script>alert(1)</script>"), ("fine", "delete", None))
+    titles = pa.array(["Notes of jane@example.org", None])
+    kept, _ = govern(batch.set_column(RAW.get_field_index("title"), RAW.field("title"), titles), SOURCES, MASK)
+    first, second = kept.to_pylist()
+    assert "jane" not in first["text"] + first["title"]
+    assert first["text"].endswith("or <script>alert(1)</script>")
+    assert first["identifiers"] == 2
+    assert first["licence"] == "MIT"
+    assert (second["op"], second["text"], second["identifiers"]) == ("delete", None, 0)
+
+
+def test_an_empty_batch_stays_empty() -> None:
+    kept, held_back = govern(raw(), SOURCES, MASK)
+    assert (kept.num_rows, held_back.num_rows) == (0, 0)
