@@ -4,10 +4,12 @@
 already the head's, holds a lease, writes the record, and shows it. `@lineage_check` attests what a check found.
 """
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
+from dagster_shared.utils.warnings import PreviewWarning
 
 from ddd_llm.platform.code_version import code_version
 from ddd_llm.platform.inputs import InputError
@@ -167,10 +169,12 @@ def lineage_check(
         function: Callable[[Held, ArtifactStore, Settings], Mapping[str, Verdict]],
     ) -> dg.AssetChecksDefinition:
         partitions = BATCHES if GRAPH[asset].partitioned else None
-        specs = [
-            dg.AssetCheckSpec(name, asset=asset, description=text, blocking=True, partitions_def=partitions)
-            for name, text in checks.items()
-        ]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PreviewWarning)  # partitioned checks; the pinned Dagster has them
+            specs = [
+                dg.AssetCheckSpec(name, asset=asset, description=text, blocking=True, partitions_def=partitions)
+                for name, text in checks.items()
+            ]
 
         @dg.multi_asset_check(name=function.__name__, specs=specs, description=function.__doc__)
         def compute(context: dg.AssetCheckExecutionContext, lineage: Lineage) -> Iterator[dg.AssetCheckResult]:

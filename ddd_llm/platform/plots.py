@@ -98,7 +98,11 @@ def funnel(stages: Sequence[tuple[str, int, Mapping[str, int]]], title: str = ""
 
 
 def paired_bars(
-    labels: Sequence[str], series: Mapping[str, Sequence[float]], title: str = "", axis: str = "", limit: float | None = 1.0
+    labels: Sequence[str],
+    series: Mapping[str, Sequence[float]],
+    title: str = "",
+    axis: str = "",
+    limit: float | None = 1.0,
 ) -> bytes:
     """Horizontal bars side by side: one row per label, one bar per series, the value at its end.
 
@@ -160,7 +164,9 @@ def interval_plot(rows: Sequence[Interval], title: str = "", axis: str = "", ref
                 continue
             clear = row.low > reference or row.high < reference
             axes.hlines(place, row.low, row.high, color=colour, linewidth=2.2)
-            axes.plot(row.value, place, marker, color=colour, markerfacecolor=colour if clear else "white", markersize=7.5)
+            axes.plot(
+                row.value, place, marker, color=colour, markerfacecolor=colour if clear else "white", markersize=7.5
+            )
         for group in groups:
             if group:
                 first = groups.index(group)
@@ -178,7 +184,9 @@ def interval_plot(rows: Sequence[Interval], title: str = "", axis: str = "", ref
         return _png(figure)
 
 
-def histogram(values: Sequence[float], title: str = "", axis: str = "", bins: int = 40, log_counts: bool = False) -> bytes:
+def histogram(
+    values: Sequence[float], title: str = "", axis: str = "", bins: int = 40, log_counts: bool = False
+) -> bytes:
     """How values spread, with the median marked; values that are not finite are left out and counted in the title line.
 
     Returns:
@@ -214,11 +222,13 @@ def _axes(height: float, title: str) -> Iterator[tuple[Figure, Axes]]:
     from matplotlib import style
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     with style.context(["default", _LOOK]):
-        figure = Figure(figsize=(_WIDTH, height), dpi=_DPI, layout="constrained", facecolor="white")
+        figure = Figure(
+            figsize=(_WIDTH, height), dpi=_DPI, layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.07), facecolor="white"
+        )
         FigureCanvasAgg(figure)
-        figure.get_layout_engine().set(w_pad=0.1, h_pad=0.07)
         axes = figure.add_subplot()
         if title:
             figure.suptitle(title, x=0.012, ha="left", fontsize=12, fontweight="bold", color=INK)
@@ -232,7 +242,9 @@ def _rows(axes: Axes, labels: Sequence[str]) -> None:
 
 
 def _legend(axes: Axes, columns: int) -> None:
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, fontsize=9, borderaxespad=0.2, handlelength=1.2)
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, fontsize=9, borderaxespad=0.2, handlelength=1.2
+    )
 
 
 def _commonest(reasons: Mapping[str, int]) -> str:

@@ -250,7 +250,9 @@ class Page:
 
 def _cells(tag: str, texts: Sequence[str], numeric: Sequence[bool]) -> Markup:
     plain, number = Markup(f"<{tag}>{{}}</{tag}>"), Markup(f'<{tag} class="number">{{}}</{tag}>')
-    return Markup("").join((number if right else plain).format(text) for text, right in zip(texts, numeric, strict=True))
+    return Markup("").join(
+        (number if right else plain).format(text) for text, right in zip(texts, numeric, strict=True)
+    )
 
 
 def _cell(value: object) -> str:

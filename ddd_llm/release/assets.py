@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from ddd_llm.platform.lineage import lineage_asset
+import dagster as dg
+
+from ddd_llm.platform.lineage import lineage_asset, refuse
 from ddd_llm.platform.nodes import Config
 from ddd_llm.platform.settings import Settings
 from ddd_llm.platform.step import Step
@@ -20,9 +22,17 @@ def _registry_config(settings: Settings) -> Config:
 def _register(step: Step | None, held: Held, session: Session, settings: Settings, context: Any) -> None:
     """Register the record's model in MLflow and say so in the store; a second call finds what the first one did."""
     from ddd_llm.release.publish import register_record
+    from ddd_llm.release.registry import RegistryUnavailable
+    from ddd_llm.release.round_trip import RoundTripError
 
-    if not session.store.verdicts(held.digest).get(REGISTERED):
+    if session.store.verdicts(held.digest).get(REGISTERED):
+        return
+    try:
         context.log.info(register_record(session.store, held, settings))
+    except RegistryUnavailable as error:
+        raise refuse(error, retry=True) from error
+    except RoundTripError as error:
+        raise refuse(error) from error
 
 
 @lineage_asset(
@@ -33,6 +43,7 @@ def _register(step: Step | None, held: Held, session: Session, settings: Setting
     config=_registry_config,
     after=_register,
     checks=(REGISTERED,),
+    retry_policy=dg.RetryPolicy(max_retries=3, delay=30, backoff=dg.Backoff.EXPONENTIAL),
 )
 def model_version(step: Step) -> None:
     """A registered model version with the alias `champion`, in MLflow, tagged with the digest of its record.

@@ -1,7 +1,7 @@
 """Hash values of shingles, taken straight from normalised bytes.
 
 Here: kernels for the published functions xxHash32, xxHash64 (seed 0) and the first four bytes of SHA-1 (what
-datasketch calls `sha1_hash32`), over every shingle of a batch. Not here: what a shingle is (`tokens`), what is done
+datasketch calls `sha1_hash32`), over every shingle of a batch. Not here: what a shingle is (`words`), what is done
 with the values (`signatures`, `jaccard`). Words are loaded as little-endian machines hold them.
 
 Sources: xxHash fast digest algorithm, specification 0.1.1 (Y. Collet); FIPS 180-4, section 6.1.

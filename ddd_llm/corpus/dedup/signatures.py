@@ -1,7 +1,7 @@
 """MinHash signatures, value for value those of datasketch 2.0.
 
 Here: what a signature is (`SignatureConfig`) and how a column of texts becomes one. Not here: what a shingle is
-(`tokens`), how signatures are compared (`candidates`).
+(`words`), how signatures are compared (`candidates`).
 
 Source: A. Broder, On the resemblance and containment of documents (SEQUENCES 1997); permutation scheme "affine32" as in
 datasketch 2.0: the shingle's 32-bit hash, mixed by MurmurHash3's finaliser, goes through a * h + b modulo 2^32, a odd.
@@ -27,7 +27,7 @@ EMPTY = _U32(0xFFFFFFFF)  # every value of an empty text's signature
 class SignatureConfig(BaseModel):
     """All that decides a signature's values; two signatures compare only if made under equal configurations.
 
-    Shingles are encoded as in `tokens`: tokens in lower case joined by one space, UTF-8.
+    Shingles are encoded as in `words`: tokens in lower case joined by one space, UTF-8.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
