@@ -16,7 +16,7 @@ class Settings(BaseModel):
 
     Environment: `DDD_LLM_HOME` (all that is written; default `.ddd_llm/` in the checkout), `DDD_LLM_STORE` (default
     `<home>/store`), `DDD_LLM_KEYS` (default `ddd_llm/keys` in the user's config folder), `DDD_LLM_SOURCES`,
-    `DDD_LLM_RECIPE` (files), `DDD_LLM_MODEL_NAME` (registered name), `MLFLOW_TRACKING_URI`, `DDD_LLM_PAGES_PORT`.
+    `DDD_LLM_RECIPE` (files), `DDD_LLM_ASSETS` (folder with policies and expectations), `DDD_LLM_MODEL_NAME` (registered name), `MLFLOW_TRACKING_URI`, `DDD_LLM_PAGES_PORT`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,7 +51,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     env = os.environ if environ is None else environ
     home = Path(env.get("DDD_LLM_HOME") or CHECKOUT / ".ddd_llm").expanduser().absolute()
     config_home = Path(env.get("XDG_CONFIG_HOME") or "~/.config").expanduser()
-    assets = CHECKOUT / "assets"
+    assets = Path(env.get("DDD_LLM_ASSETS") or CHECKOUT / "assets").absolute()
     return Settings(
         home=home,
         store=env.get("DDD_LLM_STORE") or str(home / "store"),
