@@ -16,7 +16,6 @@ from ddd_llm.automation.staleness import requests, survey
 from ddd_llm.automation.summary import summary
 from ddd_llm.platform.home import prepare_home
 from ddd_llm.platform.inputs import InputError
-from ddd_llm.platform.nodes import GRAPH
 from ddd_llm.platform.settings import Settings, load_settings
 from ddd_llm.store.artifact_store import ArtifactStore, open_store
 from ddd_llm.store.errors import StoreError
@@ -29,15 +28,16 @@ def refresh(settings: Settings, instance: dg.DagsterInstance, store: ArtifactSto
     Raises:
         InputError: a file that people edit does not say what it must.
     """
+    from ddd_llm.automation.sensors import JOB
     from ddd_llm.corpus.capture import RAW, next_batch
-    from ddd_llm.definitions import JOB, defs
+    from ddd_llm.definitions import defs
 
     for run in reconcile(instance, store):
         print(f"run {run[:8]} had died; it is marked as failed")
     store.backend.sweep()
     session = Session.current(store)
     register_batches(instance, session.partitions(RAW))
-    batch, _ = next_batch(session, settings, GRAPH[RAW].code_version)
+    batch, _ = next_batch(session, settings)
     found = survey(store, settings, verify=True)
     todo = requests(found, batch)
     for note in found.libraries:
@@ -58,6 +58,7 @@ def refresh(settings: Settings, instance: dg.DagsterInstance, store: ArtifactSto
             instance=instance,
             partition_key=request.partition or (session.partitions(RAW) or [None])[-1],
             asset_selection=[dg.AssetKey(name) for name in request.assets] if partitioned_only else None,
+            run_config={"loggers": {"console": {}}},
             tags={"ddd_llm/started_by": "make demo"},
             raise_on_error=False,
         )

@@ -149,7 +149,7 @@ def new_documents(context: dg.SensorEvaluationContext, lineage: Lineage) -> dg.S
     if busy := _busy(context, store):
         return dg.SkipReason(busy)
     try:
-        batch, state = next_batch(Session.current(store), settings, GRAPH[BATCH_ROOT].code_version)
+        batch, state = next_batch(Session.current(store), settings)
         if batch is None:
             return dg.SkipReason("the sources hold nothing new")
         cursor: dict[str, Any] = json.loads(context.cursor or "{}")
@@ -175,7 +175,7 @@ def nightly_ingest(context: dg.ScheduleEvaluationContext, lineage: Lineage) -> d
     if running := unfinished(context.instance):
         return dg.SkipReason(f"{len(running)} run(s) in progress")
     try:
-        batch, _ = next_batch(Session.current(store), settings, GRAPH[BATCH_ROOT].code_version)
+        batch, _ = next_batch(Session.current(store), settings)
         if batch is None:
             return dg.SkipReason("the sources hold nothing new")
         todo, why = plan(store, settings, batch, time.time())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ddd_llm.platform.versions import versions
 from ddd_llm.platform.settings import Settings
+from ddd_llm.platform.versions import versions
 from ddd_llm.store.artifact_store import ArtifactStore
 from ddd_llm.store.errors import StoreError
 from ddd_llm.store.session import Held, Session, unmet

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from ddd_llm.corpus.capture import capture_config, key_fingerprint, root_of, sources_of
 from ddd_llm.platform.lineage import lineage_asset, lineage_check
-from ddd_llm.platform.nodes import GRAPH, Config, Input
+from ddd_llm.platform.nodes import Config, Input
 from ddd_llm.platform.settings import CHECKOUT, Settings
 from ddd_llm.platform.step import Step
 from ddd_llm.store.artifact_store import ArtifactStore
@@ -28,10 +28,6 @@ DOCUMENT_COLUMNS = {
 }
 
 
-def _raw_config(settings: Settings) -> Config:
-    return capture_config(settings, GRAPH["raw_documents"].code_version)
-
-
 @lineage_asset(
     group=GROUP,
     owner=OWNER,
@@ -39,7 +35,7 @@ def _raw_config(settings: Settings) -> Config:
     inputs=[Input("raw_documents", over="earlier")],
     partitioned=True,
     sealed=True,
-    config=_raw_config,
+    config=capture_config,
     checks=("quarantine_rate",),
     columns=DOCUMENT_COLUMNS,
 )

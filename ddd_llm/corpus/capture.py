@@ -8,9 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ddd_llm.corpus.batch import ingest
 from ddd_llm.corpus.identity import load_key
 from ddd_llm.corpus.ingest import scan
 from ddd_llm.corpus.sources import Source, SourcesFile, resolve_root
+from ddd_llm.platform.code_version import code_version
 from ddd_llm.platform.inputs import load_yaml
 from ddd_llm.platform.settings import Settings
 from ddd_llm.store.canonical import digest, digest_value
@@ -36,28 +38,28 @@ def key_fingerprint(settings: Settings, name: str) -> str:
     return digest(b"fingerprint of a key" + load_key(settings.keys, name))[:16]
 
 
-def state(settings: Settings, code_version: str) -> str:
+def state(settings: Settings) -> str:
     """Digest of everything an ingest would read, and of the code that would read it."""
     seen = {}
     for source in sources_of(settings):
         fields = source.model_dump(mode="json", exclude=set(GOVERNANCE))
         seen[source.name] = [fields, scan(source, root_of(source, settings))]
-    return digest_value([seen, key_fingerprint(settings, "id"), code_version])
+    return digest_value([seen, key_fingerprint(settings, "id"), code_version(ingest)])
 
 
-def capture_config(settings: Settings, code_version: str) -> dict[str, Any]:
+def capture_config(settings: Settings) -> dict[str, Any]:
     """What a batch's record says of the ingest: the sources as they were declared, the key's fingerprint, the state."""
     return {
         "sources": [source.model_dump(mode="json") for source in sources_of(settings)],
         "id_key": key_fingerprint(settings, "id"),
-        "state": state(settings, code_version),
+        "state": state(settings),
     }
 
 
-def next_batch(session: Session, settings: Settings, code_version: str) -> tuple[str | None, str]:
+def next_batch(session: Session, settings: Settings) -> tuple[str | None, str]:
     """(name of the batch that an ingest should make, or None when nothing changed; the state it would capture)."""
     batches = session.partitions(RAW)
-    current = state(settings, code_version)
+    current = state(settings)
     if batches:
         last = session.head(RAW, batches[-1])
         if last is not None and last.record.config.get("state") == current:

@@ -1,7 +1,7 @@
 """Curation: which documents are worth learning from, by an approved policy.
 
-Here: the policy, its application to a table, and keep rates. Not here: the rules themselves (`quality_rules`), their
-thresholds (`assets/policies/curation.yaml`).
+Here: the policy, its application to a table, and keep rates. Not here: the rules themselves (`quality_rules`,
+`quality_shapes`), their thresholds (`assets/policies/curation.yaml`).
 """
 
 # pyarrow.compute makes its functions at import time, where no type checker sees them.
@@ -15,21 +15,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from ddd_llm.corpus.quality_document import Document
 from ddd_llm.corpus.quality_rules import (
     Boilerplate,
-    Document,
-    EllipsisLines,
-    FewLetters,
     FewStopWords,
     Language,
     LoremIpsum,
-    RepeatedLines,
-    RepeatedPhrases,
-    Symbols,
     TooFewWords,
     TooManyWords,
     Undecoded,
     WebChrome,
+)
+from ddd_llm.corpus.quality_shapes import (
+    EllipsisLines,
+    FewLetters,
+    RepeatedLines,
+    RepeatedPhrases,
+    Symbols,
     WordLength,
 )
 
@@ -71,8 +73,8 @@ class CurationPolicy(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: int = Field(ge=1, description="Goes up with every change.")
-    approved_by: str = Field(min_length=1, description="Role or person that answers for this version.")
-    approved_on: date
+    approved_by: str | None = Field(default=None, min_length=1, description="Who answers for this version; null: nobody yet.")
+    approved_on: date | None = None
     rules: tuple[AnyRule, ...] = Field(description="In the order of asking: the first rule broken is the reason.")
 
     @model_validator(mode="after")

@@ -1,77 +1,23 @@
-"""Quality rules: one rule, one class, one question to a document.
+"""Quality rules on what a document says: one rule, one class, one question.
 
-Here: what a rule looks at and which published heuristic it adapts; thresholds are fields with defaults. Not here: which rules apply
-in which order (`quality`, `assets/policies/curation.yaml`).
+Here: what a rule is, and rules on encoding, language, wording and length. Not here: rules on the shape of a text
+(`quality_shapes`), which rules apply in which order (`quality`, `assets/policies/curation.yaml`).
 
-Sources. Gopher: J. Rae and others, Scaling Language Models (arXiv 2112.11446), appendix A.1. C4: C. Raffel and others, Exploring
-the Limits of Transfer Learning (JMLR 21, 2020), section 2.2. FineWeb: G. Penedo and others, The FineWeb Datasets
-(arXiv 2406.17557), section 3. All were made for web pages; here they judge technical prose, so that code, tables and
-short reference entries must pass. A document from a docstring is judged by its docstring: the signature line above it
-is made by machine.
+Each rule names the published heuristic that it adapts. Gopher: J. Rae and others, Scaling Language Models (arXiv
+2112.11446), appendix A.1. C4: C. Raffel and others, Exploring the Limits of Transfer Learning (JMLR 21, 2020),
+section 2.2. FineWeb: G. Penedo and others, The FineWeb Datasets (arXiv 2406.17557), section 3. All were made for web
+pages; here they judge technical prose, so that code, tables and short reference entries must pass.
 """
 
 import re
 from functools import cached_property
 from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from ddd_llm.corpus.dedup.words import tokenise
+from ddd_llm.corpus.quality_document import DOCSTRING, Document
 
-DOCSTRING = "text/x-python-docstring"
-
-_LETTER = re.compile(r"[^\W\d_]")
 _BLANK = re.compile(r"\s+")
-_LITERAL_DIRECTIVES = (".. code", ".. sourcecode", ".. math", ".. doctest", ".. testcode", ".. ipython", ".. plot")
-
-
-class Document:
-    """What rules ask of a document, each computed once."""
-
-    def __init__(self, text: str, media_type: str = "text/plain", language: str = "und") -> None:
-        self.text = text
-        self.media_type = media_type
-        self.language = language
-        self.body = text.partition("\n\n")[2] if media_type == DOCSTRING else text
-
-    @cached_property
-    def words(self) -> list[str]:
-        """Words in lower case, as deduplication finds them."""
-        return tokenise(self.body)
-
-    @cached_property
-    def lines(self) -> list[str]:
-        """Lines with anything on them, without the white space around."""
-        return [line for line in map(str.strip, self.body.splitlines()) if line]
-
-    @cached_property
-    def prose_lines(self) -> list[str]:
-        """Lines outside of code and formulas: fenced and literal blocks, doctests and what they print."""
-        if not any(mark in self.body for mark in (">>>", "```", "::")):
-            return self.lines
-        prose: list[str] = []
-        fenced = doctest = False
-        literal: int | None = None  # how far the line is indented that introduces a literal block
-        for line in self.body.splitlines():
-            bare = line.strip()
-            indent = len(line) - len(line.lstrip())
-            if literal is not None and bare and indent <= literal:
-                literal = None
-            if bare.startswith("```"):
-                fenced, doctest = not fenced, False
-                continue
-            doctest = bare.startswith(">>>") or (doctest and bare != "")
-            if not bare or fenced or doctest or literal is not None:
-                continue
-            if bare.startswith(_LITERAL_DIRECTIVES) or (bare.endswith("::") and not bare.startswith("..")):
-                literal = indent
-            prose.append(bare)
-        return prose
-
-    @cached_property
-    def prose(self) -> list[str]:
-        """The words of the prose lines, in lower case."""
-        return self.words if self.prose_lines is self.lines else tokenise("\n".join(self.prose_lines))
 
 
 class Rule(BaseModel):
@@ -155,6 +101,16 @@ class Boilerplate(Rule):
     )
     max_characters: int = Field(default=200, ge=1, le=2000, description="Longer bodies pass.")
 
+    @field_validator("patterns")
+    @classmethod
+    def _compile(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in patterns:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+        return patterns
+
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
         return re.compile("|".join(f"(?:{pattern})" for pattern in self.patterns), re.IGNORECASE)
@@ -191,119 +147,6 @@ class TooManyWords(Rule):
 
     def broken_by(self, document: Document) -> bool:
         return len(document.words) > self.most
-
-
-class WordLength(Rule):
-    """Words too long or too short on average: encoded data, hexadecimal dumps, single letters."""
-
-    origin: ClassVar[str] = "Gopher (3 to 10 characters)"
-
-    rule: Literal["odd_word_length"] = "odd_word_length"
-    version: Literal[1] = 1
-    shortest: float = Field(default=1.5, ge=0)
-    longest: float = Field(default=16, ge=0)
-    min_words: int = Field(default=10, ge=1, description="Shorter documents pass.")
-
-    def broken_by(self, document: Document) -> bool:
-        # A character of a script without spaces is a word by itself and says nothing here.
-        words = [word for word in document.words if len(word) > 1 or word.isascii()]
-        if len(words) < self.min_words:
-            return False
-        return not self.shortest <= sum(map(len, words)) / len(words) <= self.longest
-
-
-class FewLetters(Rule):
-    """Mostly numbers, rules and symbols."""
-
-    origin: ClassVar[str] = "Gopher (80% of words with a letter)"
-
-    rule: Literal["mostly_non_letters"] = "mostly_non_letters"
-    version: Literal[1] = 1
-    least_share: float = Field(default=0.4, ge=0, le=1, description="Of the words in prose, those that hold a letter.")
-
-    def broken_by(self, document: Document) -> bool:
-        if _LETTER.search(document.body) is None:
-            return True
-        chunks = [chunk for line in document.prose_lines for chunk in line.split()]
-        return sum(map(bool, map(_LETTER.search, chunks))) < self.least_share * len(chunks)
-
-
-class Symbols(Rule):
-    """Hash signs and ellipses in place of words."""
-
-    origin: ClassVar[str] = "Gopher (0.1 per word)"
-    _SYMBOL: ClassVar = re.compile(r"#+|…|\.\.\.")  # a rule of hash signs is one
-
-    rule: Literal["symbols"] = "symbols"
-    version: Literal[1] = 1
-    most_per_word: float = Field(default=0.2, ge=0, description="Per word of prose.")
-    min_words: int = Field(default=20, ge=1, description="Documents of less prose pass.")
-
-    def broken_by(self, document: Document) -> bool:
-        if "#" not in document.body and "..." not in document.body and "…" not in document.body:
-            return False
-        words = len(document.prose)
-        found = sum(len(self._SYMBOL.findall(line)) for line in document.prose_lines)
-        return words >= self.min_words and found > self.most_per_word * words
-
-
-class EllipsisLines(Rule):
-    """Teasers: lines that break off."""
-
-    origin: ClassVar[str] = "Gopher (30% of lines)"
-
-    rule: Literal["ellipsis_lines"] = "ellipsis_lines"
-    version: Literal[1] = 1
-    most_share: float = Field(default=0.3, ge=0, le=1, description="Of the lines of prose.")
-    min_lines: int = Field(default=8, ge=1, description="Documents of fewer lines pass.")
-
-    def broken_by(self, document: Document) -> bool:
-        lines = document.prose_lines
-        if len(lines) < self.min_lines:
-            return False
-        return sum(line.endswith(("...", "…")) for line in lines) > self.most_share * len(lines)
-
-
-class RepeatedLines(Rule):
-    """The same lines over and over. Lines of few words, as tables and markup have them, do not count as repeated."""
-
-    origin: ClassVar[str] = "Gopher (30% of lines, 20% of their characters); FineWeb (10% of characters)"
-
-    rule: Literal["repeated_lines"] = "repeated_lines"
-    version: Literal[1] = 1
-    most_share: float = Field(default=0.5, ge=0, le=1, description="Of the characters, those in lines seen before.")
-    min_lines: int = Field(default=8, ge=1, description="Documents of fewer lines pass.")
-    min_words: int = Field(default=4, ge=1, description="Lines of fewer words may come again.")
-
-    def broken_by(self, document: Document) -> bool:
-        if len(document.lines) < self.min_lines:
-            return False
-        seen: set[str] = set()
-        again = 0
-        for line in document.lines:
-            if line in seen and len(line.split()) >= self.min_words:
-                again += len(line)
-            seen.add(line)
-        return again > self.most_share * sum(map(len, document.lines))
-
-
-class RepeatedPhrases(Rule):
-    """The same ten words over and over."""
-
-    origin: ClassVar[str] = "Gopher (10% of characters in duplicate 10-grams)"
-
-    rule: Literal["repeated_phrases"] = "repeated_phrases"
-    version: Literal[1] = 1
-    most_share: float = Field(default=0.5, ge=0, le=1, description="Of the 10-grams, those seen before.")
-    min_words: int = Field(default=60, ge=10, description="Shorter documents pass.")
-
-    def broken_by(self, document: Document) -> bool:
-        words = document.words
-        if len(words) < self.min_words:
-            return False
-        grams = len(words) - 9
-        distinct = len(set(zip(*(words[shift:] for shift in range(10)), strict=False)))
-        return grams - distinct > self.most_share * grams
 
 
 class FewStopWords(Rule):

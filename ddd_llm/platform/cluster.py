@@ -17,8 +17,8 @@ GPU_POOL = "gpu"
 def gpu_tags(gpus: int = 1, memory: str = "32Gi", cpu: str = "8") -> dict[str, Any]:
     """`op_tags` of a GPU step as `dagster-k8s` reads them.
 
-    `backoffLimit: 0`: Kubernetes must not start a second trainer behind the lease; retries are Dagster's. The grace period lets the
-    trainer write its checkpoint after SIGTERM.
+    `backoffLimit: 0`: Kubernetes must not start a second trainer behind the lease; retries are Dagster's. The grace period
+    lets the trainer write its checkpoint after SIGTERM.
     """
     wanted = {"nvidia.com/gpu": str(gpus), "memory": memory, "cpu": cpu}
     return {

@@ -103,7 +103,7 @@ def lineage_asset(
             settings, partition = lineage.settings(), context.partition_key if partitioned else None
             try:
                 session = Session.begin(lineage.store(), context.run_id)
-                now = status(session, node, settings, partition, verify=True)
+                now = status(session, node, settings, partition, verify=True, verdicts=False)
                 forced = FORCE_TAG in context.run.tags
                 if now.state == "current" and now.head is not None and not forced:
                     context.log.info(f"{node.name}: up to date, nothing to do")

@@ -156,10 +156,13 @@ def intact(session: Session, held: Held) -> bool:
     return True
 
 
-def status(session: Session, node: Node, settings: Settings, partition: str | None, verify: bool = False) -> Status:
+def status(
+    session: Session, node: Node, settings: Settings, partition: str | None, verify: bool = False, verdicts: bool = True
+) -> Status:
     """Whether an asset partition's head is what a materialisation would make now.
 
-    `verify=True` also reads every byte of it; damaged bytes are a reason to make them again.
+    `verify=True` also reads every byte of it; damaged bytes are a reason to make them again. A missing verdict is a reason to
+    start a run (its checks come with it) but none to compute again: `verdicts=False` leaves it out.
     """
     try:
         head = session.head(node.name, partition)
@@ -170,7 +173,7 @@ def status(session: Session, node: Node, settings: Settings, partition: str | No
     if verify and not intact(session, head):
         return Status("stale", ("stored bytes of it are damaged",), head=head)
     missing = [c for c, state in unmet(session.store, head).items() if state != "failed"]
-    if missing:
+    if missing and verdicts:
         return Status("stale", (f"no verdict yet of {', '.join(missing)}",), head=head)
     libraries = tuple(
         f"{name} {head.record.libraries.get(name, 'absent')} -> {version}"

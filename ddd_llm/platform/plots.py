@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -195,8 +197,6 @@ def histogram(
     Raises:
         ValueError: no finite value.
     """
-    import numpy as np
-
     given = np.asarray(values, dtype=np.float64)
     finite = given[np.isfinite(given)]
     if finite.size == 0:
@@ -220,7 +220,6 @@ def histogram(
 @contextmanager
 def _axes(height: float, title: str) -> Iterator[tuple[Figure, Axes]]:
     from matplotlib import style
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -228,7 +227,6 @@ def _axes(height: float, title: str) -> Iterator[tuple[Figure, Axes]]:
         figure = Figure(
             figsize=(_WIDTH, height), dpi=_DPI, layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.07), facecolor="white"
         )
-        FigureCanvasAgg(figure)
         axes = figure.add_subplot()
         if title:
             figure.suptitle(title, x=0.012, ha="left", fontsize=12, fontweight="bold", color=INK)
@@ -261,6 +259,15 @@ def _short(text: str, longest: int = _LONGEST_LABEL) -> str:
 
 
 def _png(figure: Figure) -> bytes:
+    """The figure as PNG with a palette of 128 colours, a third of the size and no difference to the eye."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    drawn = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     file = io.BytesIO()
-    figure.savefig(file, format="png", metadata={"Software": None})
+    drawn.quantize(128, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(
+        file, format="PNG", optimize=True
+    )
     return file.getvalue()

@@ -36,7 +36,7 @@ header p { color: var(--soft); margin: .5rem 0 0; }
 h2 { font-size: 1.3rem; margin: 2.75rem 0 .75rem; letter-spacing: -0.01em; overflow-wrap: anywhere; }
 p { margin: .75rem 0; max-width: 46rem; overflow-wrap: anywhere; }
 a { color: var(--accent); }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(10rem, 1fr)); gap: .75rem; margin: 1.5rem 0; }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.6rem, 1fr)); gap: .75rem; margin: 1.5rem 0; }
 .figures div { background: var(--panel); border-radius: .6rem; padding: .9rem 1rem; }
 .figures dt { color: var(--soft); font-size: .82rem; }
 .figures dd { margin: 0; overflow-wrap: anywhere; }
@@ -49,14 +49,16 @@ a { color: var(--accent); }
 .callout strong { display: block; font-size: 1.05rem; }
 .callout.pass strong { color: var(--good); }
 .callout.fail strong { color: var(--bad); }
-.callout ul { margin: .4rem 0 0; padding-left: 1.2rem; }
+.callout ul { margin: .4rem 0 0; padding: 0; list-style: none; }
+.callout li { margin: .2rem 0; }
 .scroll { overflow-x: auto; margin: 1rem 0; }
 table { border-collapse: collapse; width: 100%; font-size: .92rem; }
 caption { text-align: left; color: var(--soft); padding-bottom: .4rem; }
 th, td { text-align: left; padding: .42rem .8rem .42rem 0; border-bottom: 1px solid var(--line); vertical-align: top;
   unicode-bidi: isolate; overflow-wrap: break-word; }
 th { color: var(--soft); font-weight: 600; border-bottom-width: 2px; vertical-align: bottom; }
-th.number, td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; padding-right: 1.1rem; }
+th.number, td.number { text-align: right; font-variant-numeric: tabular-nums; padding-right: 1.1rem; }
+td.number { white-space: nowrap; }
 figure { margin: 1.5rem 0; }
 figure img { max-width: 100%; height: auto; display: block; border-radius: .5rem; background: #ffffff; }
 figcaption { color: var(--soft); font-size: .88rem; margin-top: .5rem; }
@@ -97,7 +99,7 @@ _PAGE = Markup(
 )
 
 _IMAGES = ("image/png", "image/svg+xml")
-_NUMBER = re.compile(r"[+\-−]?[\d.,]+( ?%)?|[-–—]|")
+_NUMBER = re.compile(r"((< )?[+\-−]?[\d.,]+( ?%)?( (to|of) [+\-−]?[\d.,]+)?|[-–—]|not known|)")
 
 
 @dataclass(frozen=True)

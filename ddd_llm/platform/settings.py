@@ -15,8 +15,9 @@ class Settings(BaseModel):
     """Folders, input files and loopback addresses of one installation.
 
     Environment: `DDD_LLM_HOME` (all that is written; default `.ddd_llm/` in the checkout), `DDD_LLM_STORE` (default
-    `<home>/store`), `DDD_LLM_KEYS` (default `ddd_llm/keys` in the user's config folder), `DDD_LLM_SOURCES`,
-    `DDD_LLM_RECIPE` (files), `DDD_LLM_ASSETS` (folder with policies and expectations), `DDD_LLM_MODEL_NAME` (registered name), `MLFLOW_TRACKING_URI`, `DDD_LLM_PAGES_PORT`.
+    `<home>/store`), `DDD_LLM_KEYS` (default `ddd_llm/keys` in the user's config folder), `DDD_LLM_SOURCES` and
+    `DDD_LLM_RECIPE` (files), `DDD_LLM_ASSETS` (folder with policies and expectations), `DDD_LLM_MODEL_NAME` (registered
+    name), `MLFLOW_TRACKING_URI`, `DDD_LLM_PAGES_PORT`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

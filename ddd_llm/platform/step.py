@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -35,14 +36,16 @@ QUIET_SECONDS = 5.0
 class Progress:
     """Says how far long work is, at most once in five seconds, and nothing about work that is over sooner."""
 
-    def __init__(self, log: logging.Logger, what: str) -> None:
+    def __init__(self, log: logging.Logger, what: str, said: list[float]) -> None:
         self._log, self._what = log, what
-        self._start = self._said = time.monotonic()
+        # When this step last said anything, shared with everything else that speaks for it.
+        self._said = said
+        self._start = self._said[0] = time.monotonic()
 
     def __call__(self, done: int, total: int | None = None, note: str = "") -> None:
         moment = time.monotonic()
-        if moment - self._said >= QUIET_SECONDS:
-            self._said = moment
+        if moment - self._said[0] >= QUIET_SECONDS:
+            self._said[0] = moment
             of = f" of {total:,}" if total else ""
             rate = done / max(moment - self._start, 1e-9)
             self._log.info(f"{self._what}: {done:,}{of} ({rate:,.0f}/s){' ' + note if note else ''}")
@@ -75,6 +78,7 @@ class Step:
         self._tables: dict[str, TableRef] = {}
         self._files: dict[str, ObjectRef] = {}
         self._started = now()
+        self._said = [0.0]
         self._scratch: Path | None = None
 
     # inputs ----------------------------------------------------------------------------------------------------
@@ -121,15 +125,31 @@ class Step:
 
     def progress(self, what: str) -> Progress:
         """A callable `(done, total, note)` that reports long work in the run log."""
-        return Progress(self.log, f"{self.node.name}: {what}")
+        return Progress(self.log, f"{self.node.name}: {what}", self._said)
 
     @contextmanager
     def timed(self, what: str) -> Iterator[None]:
-        """Measure a part of the step, in wall seconds, for the record's timings (never for its objects)."""
+        """Measure a part of the step, in wall seconds, for the record's timings (never for its objects).
+
+        Work that says nothing for a while is said to be still going on.
+        """
         start = time.perf_counter()
+        over = threading.Event()
+
+        def still() -> None:
+            while not over.wait(QUIET_SECONDS):
+                if time.monotonic() - self._said[0] >= 2 * QUIET_SECONDS:
+                    self._said[0] = time.monotonic()
+                    self.log.info(f"{self.node.name}: {what}, {time.perf_counter() - start:.0f} s so far")
+
+        self._said[0] = time.monotonic() - QUIET_SECONDS
+        watch = threading.Thread(target=still, daemon=True)
+        watch.start()
         try:
             yield
         finally:
+            over.set()
+            watch.join()
             self.timings[what] = round(self.timings.get(what, 0.0) + time.perf_counter() - start, 3)
 
     # outputs ---------------------------------------------------------------------------------------------------

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ddd_llm.corpus.dedup.hashing import shingle_hashes
-from ddd_llm.corpus.dedup.tokens import normalise, shingle
+from ddd_llm.corpus.dedup.tokens import normalise
+from ddd_llm.corpus.dedup.words import shingle
 from ddd_llm_tests.corpus.dedup.strategies import tricky_text
 
 ORACLES = {

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ddd_llm.corpus.dedup.jaccard import jaccard, shingle_sets
-from ddd_llm.corpus.dedup.tokens import shingle
+from ddd_llm.corpus.dedup.words import shingle
 from ddd_llm_tests.corpus.dedup.strategies import similar_texts, small_text, tricky_text
 
 

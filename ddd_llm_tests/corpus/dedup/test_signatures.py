@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from ddd_llm.corpus.dedup import blocks
 from ddd_llm.corpus.dedup.signatures import EMPTY, SignatureConfig, signature_values, signatures
-from ddd_llm.corpus.dedup.tokens import shingle
+from ddd_llm.corpus.dedup.words import shingle
 from ddd_llm_tests.corpus.dedup.strategies import tricky_text
 
 HASHES = {"xxh32": xxhash.xxh32_intdigest, "sha1_hash32": datasketch.hashfunc.sha1_hash32}

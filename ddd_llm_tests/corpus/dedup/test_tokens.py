@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ddd_llm.corpus.dedup.tokens import Normalised, normalise, shingle, tokenise
+from ddd_llm.corpus.dedup.tokens import Normalised, normalise
+from ddd_llm.corpus.dedup.words import shingle, tokenise
 from ddd_llm_tests.corpus.dedup.strategies import tricky_text
 
 

@@ -1,0 +1,120 @@
+"""The evaluation suite: which held-out questions every model is asked.
+
+Here belongs the choice of items from the test split and their form (the prompt without its answer). Here does not belong
+asking a model (`generate`) or judging an answer (`scoring`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from typing import Any
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field
+
+OPEN_BOOK = "open_book"
+CLOSED_BOOK = "closed_book"
+
+SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("task", pa.string()),
+        ("slice", pa.string()),
+        ("prompt", pa.string()),
+        ("reference", pa.string()),
+        ("facts", pa.string()),
+        ("source_ids", pa.list_(pa.string())),
+        ("package", pa.string()),
+        ("module", pa.string()),
+    ]
+)
+
+
+class SuiteConfig(BaseModel):
+    """How many held-out items of each slice are asked, and the seed of the choice."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    open_book_items: int = Field(
+        default=200, ge=1, description="items whose prompt carries the passage; the target of the gate"
+    )
+    closed_book_items: int = Field(default=40, ge=0, description="items without the passage; reported apart")
+    seed: int = Field(default=0, ge=0, description="another seed chooses other items")
+
+
+class SuiteError(ValueError):
+    """The instruction dataset cannot give a suite; the message names ids, never text."""
+
+
+def select_suite(dataset: pa.Table, config: SuiteConfig) -> pa.Table:
+    """Choose test items by a stable hash of their ids, shared evenly between the tasks of each slice.
+
+    A task with fewer items than its share gives all it has and the others give more. The choice does not depend on the order
+    of the rows, and new items displace old ones only where they hash lower.
+
+    Args:
+        dataset: instruction examples; needs `id, task, split, slice, messages, facts, source_ids, package, module`.
+        config: sizes and seed.
+
+    Returns:
+        A table with `SCHEMA`, ordered by slice (open book first), task and hash. `prompt` is a JSON list of messages that ends
+        before the assistant's answer, which is `reference`. Fewer rows than asked for when the split is small.
+
+    Raises:
+        SuiteError: no open-book test item, an id twice, or messages that do not end with an assistant's answer.
+    """
+    columns = ("id", "task", "split", "slice", "messages", "facts", "source_ids", "package", "module")
+    missing = [name for name in columns if name not in dataset.column_names]
+    if missing:
+        raise SuiteError(f"the instruction dataset has no column {', '.join(missing)}")
+    test = [row for row in dataset.select(list(columns)).to_pylist() if row["split"] == "test"]
+    ids = [row["id"] for row in test]
+    if len(set(ids)) != len(ids):
+        raise SuiteError(
+            f"an id stands twice in the test split, for example {next(i for i in ids if ids.count(i) > 1)}"
+        )
+    chosen: list[dict[str, Any]] = []
+    for slice_, size in ((OPEN_BOOK, config.open_book_items), (CLOSED_BOOK, config.closed_book_items)):
+        chosen += _share(_by_task(test, slice_, config.seed), size)
+    if not chosen or chosen[0]["slice"] != OPEN_BOOK:
+        raise SuiteError("the test split holds no open-book item: there is nothing to decide by")
+    return pa.Table.from_pylist([_item(row) for row in chosen], schema=SCHEMA)
+
+
+def _by_task(rows: list[dict[str, Any]], slice_: str, seed: int) -> dict[str, list[dict[str, Any]]]:
+    tasks: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        if row["slice"] == slice_:
+            tasks[row["task"]].append(row)
+    return {task: sorted(tasks[task], key=lambda row: _rank(row["id"], seed)) for task in sorted(tasks)}
+
+
+def _rank(item: str, seed: int) -> bytes:
+    return hashlib.sha256(f"{seed}\x1f{item}".encode()).digest()
+
+
+def _share(tasks: dict[str, list[dict[str, Any]]], size: int) -> list[dict[str, Any]]:
+    taken = dict.fromkeys(tasks, 0)
+    left = min(size, sum(map(len, tasks.values())))
+    while left:
+        open_ = [task for task in tasks if taken[task] < len(tasks[task])]
+        for task in open_[:left]:
+            more = min(max(1, left // len(open_)), len(tasks[task]) - taken[task])
+            taken[task] += more
+        left = min(size, sum(map(len, tasks.values()))) - sum(taken.values())
+    return [row for task, rows in tasks.items() for row in rows[: taken[task]]]
+
+
+def _item(row: dict[str, Any]) -> dict[str, Any]:
+    try:
+        messages = json.loads(row["messages"])
+        answer = messages[-1]
+        if answer["role"] != "assistant" or len(messages) < 2:
+            raise ValueError
+        reference = str(answer["content"])
+    except (ValueError, KeyError, IndexError, TypeError):
+        raise SuiteError(f"example {row['id']}: messages are not a prompt followed by an assistant's answer") from None
+    prompt = json.dumps(messages[:-1], ensure_ascii=False, separators=(",", ":"))
+    return {**{name: row[name] for name in SCHEMA.names if name in row}, "prompt": prompt, "reference": reference}

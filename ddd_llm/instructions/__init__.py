@@ -1,0 +1,1 @@
+"""Curated corpus to instruction dataset: pairs of question and answer that a program can check."""

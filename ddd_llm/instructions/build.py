@@ -1,0 +1,236 @@
+"""The instruction dataset: candidates placed in splits, chosen by quota, mixed with the user's own examples if asked
+for.
+
+Here belongs the assembly. Here does not belong how an example is made (`candidates`), placed (`split`) or chosen
+(`selection`).
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from ddd_llm.instructions.candidates import CANDIDATES_SCHEMA, DECISIONS_SCHEMA, GENERATORS, example_id
+from ddd_llm.instructions.coverage import Coverage, coverage
+from ddd_llm.instructions.own import QUARANTINE_SCHEMA, OwnExamples
+from ddd_llm.instructions.prompts import passage_of, stable_hash
+from ddd_llm.instructions.selection import REFUSAL_TASK, Item, Quota, select
+from ddd_llm.instructions.similarity import near_pairs
+from ddd_llm.instructions.split import SPLITS, SplitConfig, SplitPlan, plan_splits
+
+OWN_TASK = "own"
+EXAMPLES_SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("task", pa.string()),
+        ("split", pa.string()),
+        ("slice", pa.string()),
+        ("messages", pa.string()),
+        ("facts", pa.string()),
+        ("source_ids", pa.list_(pa.string())),
+        ("package", pa.string()),
+        ("module", pa.string()),
+        ("component", pa.string()),
+        ("generator", pa.string()),
+        ("generator_version", pa.string()),
+    ]
+)
+_WEIGHTS = {
+    "summary": 1.0,
+    "parameters": 1.3,
+    "parameter_meaning": 1.7,
+    "default_value": 2.0,
+    "returns": 1.2,
+    "raises": 0.7,
+    "example": 1.0,
+}
+
+
+class OwnExamplesEntry(BaseModel):
+    """One file of the user's own examples, and how often each of them is trained on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: str = Field(min_length=1, description="JSON Lines file of conversations.")
+    repeat: int = Field(default=1, ge=1, le=1000, description="How often each conversation enters train.")
+
+
+class DatasetConfig(BaseModel):
+    """Settings of the dataset: the `dataset:` section of a recipe."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    train_size: int = Field(default=6000, ge=1, description="Largest number of generated train examples.")
+    validation_size: int = Field(default=600, ge=0, description="Largest number of validation examples.")
+    test_size: int = Field(default=800, ge=0, description="Largest number of test examples.")
+    weights: dict[str, float] = Field(
+        default=_WEIGHTS, description="Relative weight per task; 0 or absent leaves a task out. Refusals have a share."
+    )
+    refusal_share: float = Field(
+        default=0.12, ge=0.0, le=0.4, description="Share of questions about parameters that do not exist."
+    )
+    closed_book_share: float = Field(default=0.05, ge=0.0, le=0.5, description="Share of examples without a passage.")
+    package_share: float = Field(default=0.2, gt=0.0, le=1.0, description="Largest share of a split from one package.")
+    per_module: int = Field(default=12, ge=2, description="Most examples of a split from one module.")
+    split: SplitConfig = Field(default=SplitConfig(), description="Shares of the splits and the similarity that binds.")
+    own_examples: tuple[OwnExamplesEntry, ...] = Field(
+        default=(), description="The user's own examples; none are mixed in unless named here."
+    )
+
+    @field_validator("weights")
+    @classmethod
+    def _known_tasks(cls, weights: dict[str, float]) -> dict[str, float]:
+        known = sorted(set(GENERATORS) - {REFUSAL_TASK})
+        if unknown := sorted(set(weights) - set(known)):
+            raise ValueError(f"unknown tasks {unknown}; known are {known} (refusals are set by refusal_share)")
+        if any(not 0 <= weight < float("inf") for weight in weights.values()) or not any(weights.values()):
+            raise ValueError("weights must be finite, not negative, and one of them above 0")
+        return weights
+
+    def quota(self, split: str) -> Quota:
+        """How many examples of a split to choose."""
+        sizes = {"train": self.train_size, "validation": self.validation_size, "test": self.test_size}
+        return Quota(
+            sizes[split], self.weights, self.refusal_share, self.closed_book_share, self.package_share, self.per_module
+        )
+
+
+@dataclass(frozen=True)
+class BuiltDataset:
+    """The dataset (`EXAMPLES_SCHEMA`, sorted by split and id), what became of each candidate, and the coverage.
+
+    `decisions` has one row per candidate; reasons of dropped ones: `no_document` (its document is not among those
+    given), `split_conflict`, `duplicate_prompt`, `package_cap`, `module_cap`, `quota`. `quarantine` holds refused lines
+    of the user's own files.
+    """
+
+    table: pa.Table
+    decisions: pa.Table
+    coverage: Coverage
+    quarantine: pa.Table
+
+
+def build_dataset(
+    candidates: pa.Table,
+    documents: pa.Table,
+    pairs: pa.Table,
+    config: DatasetConfig,
+    own: Sequence[OwnExamples] = (),
+    batches: Sequence[str] | None = None,
+) -> BuiltDataset:
+    """Build the instruction dataset.
+
+    Args:
+        candidates: examples without split and component (`CANDIDATES_SCHEMA`).
+        documents: the curated documents; columns `id`, `locator` (`module:qualname`) and `batch` are read.
+        pairs: near-duplicate documents, columns `left_id`, `right_id`, `jaccard`. Pairs of passages that candidates
+            show
+            are found here and added: two documents may be alike only where they are quoted.
+        config: settings.
+        own: what `read_own_examples` gave for each of `config.own_examples`, in that order; they all go into train.
+        batches: batch names in order of ingestion; None takes them in order of their names.
+
+    Raises:
+        ValueError: `own` does not match `config.own_examples`, so examples would be mixed in without the recipe saying
+            so (or left out although it does); or documents repeat an id.
+    """
+    if len(own) != len(config.own_examples):
+        raise ValueError(f"{len(own)} files of own examples given, the recipe names {len(config.own_examples)}")
+    rows = candidates.cast(CANDIDATES_SCHEMA).to_pylist()
+    plan = _plan(rows, documents, pairs, config, batches)
+    placed, reasons = _placed(rows, plan)
+    chosen: list[dict[str, Any]] = []
+    for split in SPLITS:
+        mine = [row for row in placed if row["split"] == split]
+        ids, dropped = select(_items(mine), config.quota(split))
+        chosen += [row for row in mine if row["id"] in ids]
+        reasons |= dropped
+    for entry, examples in zip(config.own_examples, own, strict=True):
+        chosen += _own_rows(examples, entry.repeat)
+    table = pa.Table.from_pylist(chosen, schema=EXAMPLES_SCHEMA).sort_by([("split", "ascending"), ("id", "ascending")])
+    decisions = [
+        {"id": row["id"], "verdict": "dropped" if row["id"] in reasons else "kept", "reason": reasons.get(row["id"])}
+        for row in rows
+    ]
+    quarantine = pa.concat_tables([QUARANTINE_SCHEMA.empty_table(), *(examples.quarantine for examples in own)])
+    return BuiltDataset(table, pa.Table.from_pylist(decisions, schema=DECISIONS_SCHEMA), coverage(table), quarantine)
+
+
+def _plan(
+    rows: list[dict[str, Any]],
+    documents: pa.Table,
+    pairs: pa.Table,
+    config: DatasetConfig,
+    batches: Sequence[str] | None,
+) -> SplitPlan:
+    """Splits of the documents that candidates come from, with the pairs of their passages added to the pairs given."""
+    passages: dict[tuple[str, str], None] = {}
+    for row in rows:
+        passage = passage_of(json.loads(row["messages"])[0]["content"])
+        if passage is not None:
+            passages[(row["source_ids"][0], passage)] = None
+    shown = near_pairs([source for source, _ in passages], [text for _, text in passages], config.split.jaccard)
+    given = pairs.select(shown.column_names).cast(shown.schema)
+    used = {row["source_ids"][0] for row in rows}
+    columns = (documents.column(name).to_pylist() for name in ("id", "locator", "batch"))
+    kept = [(i, locator.rpartition(":")[0], batch) for i, locator, batch in zip(*columns, strict=True) if i in used]
+    table = pa.table({name: [row[k] for row in kept] for k, name in enumerate(("id", "module", "batch"))})
+    return plan_splits(table, pa.concat_tables([given, shown]), config.split, batches)
+
+
+def _placed(rows: list[dict[str, Any]], plan: SplitPlan) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Candidates with split and component, one per prompt, and the reasons of those without."""
+    placed: list[dict[str, Any]] = []
+    reasons: dict[str, str] = {}
+    prompts: set[str] = set()
+    for row in sorted(rows, key=lambda row: (stable_hash("prompt", row["id"]), row["id"])):
+        source = row["source_ids"][0]
+        prompt = json.loads(row["messages"])[0]["content"]
+        if source not in plan.split:
+            reasons[row["id"]] = "split_conflict" if source in plan.conflicts else "no_document"
+        elif prompt in prompts:
+            reasons[row["id"]] = "duplicate_prompt"
+        else:
+            prompts.add(prompt)
+            placed.append({**row, "split": plan.split[source], "component": plan.component[source]})
+    return placed, reasons
+
+
+def _items(rows: list[dict[str, Any]]) -> list[Item]:
+    benign = {(row["source_ids"][0], row["task"]): row["id"] for row in rows if row["slice"] == "open_book"}
+    items = []
+    for row in rows:
+        twin = None
+        if row["task"] == REFUSAL_TASK:
+            twin = benign.get((row["source_ids"][0], json.loads(row["facts"])["form"]))
+        items.append(Item(row["id"], row["task"], row["slice"] == "closed_book", row["package"], row["module"], twin))
+    return items
+
+
+def _own_rows(examples: OwnExamples, repeat: int) -> list[dict[str, Any]]:
+    """Train rows of the user's conversations. Each repetition has an id of its own; the first one's names the
+    source."""
+    module = f"{OWN_TASK}:{examples.name}"
+    rows: dict[str, dict[str, Any]] = {}
+    for conversation in examples.conversations:
+        source = example_id(OWN_TASK, [module], conversation)
+        for turn in range(repeat):
+            identity = source if turn == 0 else example_id(OWN_TASK, [module, str(turn)], conversation)
+            rows[identity] = {
+                "id": identity,
+                "task": OWN_TASK,
+                "split": "train",
+                "slice": "closed_book",
+                "messages": json.dumps(list(conversation), ensure_ascii=False),
+                "facts": json.dumps({"task": OWN_TASK}),
+                "source_ids": [source],
+                "package": OWN_TASK,
+                "module": module,
+                "component": module,
+                "generator": OWN_TASK,
+                "generator_version": "1",
+            }
+    return list(rows.values())

@@ -1,0 +1,311 @@
+"""One supervised fine-tuning run from its job to its output folder, resuming where an earlier one was stopped.
+
+Belongs here: the order of events. Does not: the process around it (`worker`), nor any one of the parts.
+Heavy inside functions: torch, transformers, trl, peft, datasets.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from ddd_llm.training.artifacts import losses_from, write_adapter, write_refused, write_trained_on
+from ddd_llm.training.base_model import BaseModelError, BaseModelInfo, read_info
+from ddd_llm.training.batching import BatchPlan, plan_batches
+from ddd_llm.training.errors import BadData, BadRecipe, Preempted
+from ddd_llm.training.examples import Encoded, Examples, read_examples
+from ddd_llm.training.files import canonical_json, fresh_folder, sync_folder
+from ddd_llm.training.job import TrainingJob
+from ddd_llm.training.machine import Machine, choose
+from ddd_llm.training.recipe import SftRecipe
+from ddd_llm.training.reporting import Report
+from ddd_llm.training.resume import Found, newest
+from ddd_llm.training.signals import StopRequest
+
+
+def train_sft(job: TrainingJob, stop: StopRequest, report: Report) -> None:
+    """Train, resume if there is a checkpoint of this very job, and leave the output folder.
+
+    Raises:
+        BadData: no example can be trained on, or fewer than a batch.
+        BadRecipe: the base model cannot be loaded or lacks the named modules, or the machine lacks what is asked for.
+        NonFiniteLoss: the loss or gradient is no number.
+        Preempted: `stop` was requested; a checkpoint is there.
+    """
+    from transformers.utils.logging import disable_progress_bar
+
+    started = time.perf_counter(), time.process_time()
+    disable_progress_bar()
+    report({"kind": "phase", "message": "loading tokenizer and examples"})
+    base = _base_info(job.base)
+    tokenizer = _tokenizer(job.base)
+    recipe = job.recipe
+    examples = read_examples(job.dataset, tokenizer, recipe.max_length, recipe.eval_examples)
+    plan = _plan(examples, recipe)
+    machine, config = _machine(job)
+    report({"kind": "phase", "message": _what(examples, plan)})
+    job_digest = job.digest(base.digest, {**machine.asdict(), "plan": plan.digest})
+    model = _model(job.base, config, machine)
+    trainer = _trainer(job, machine, model, tokenizer, examples.train, plan)
+    found = _find_checkpoint(job.scratch, job_digest, trainer, report)
+    progress = _add_callbacks(trainer, job, examples, plan, job_digest, stop, report)
+    with _matching_types(trainer.model, machine):
+        trainer.train(resume_from_checkpoint=str(found.folder) if found.folder else None)
+    if trainer.state.global_step < recipe.steps:
+        raise Preempted(f"Stopped after step {trainer.state.global_step} of {recipe.steps}")
+    if trainer.is_world_process_zero():
+        timings = _timings(plan, recipe, found.step, progress.seconds, started)
+        _write_output(job, base, machine, trainer, tokenizer, examples, plan, timings)
+    trainer.accelerator.wait_for_everyone()
+
+
+def _base_info(folder: Path) -> BaseModelInfo:
+    try:
+        return read_info(folder)
+    except BaseModelError as error:
+        raise BadRecipe(str(error)) from error
+
+
+def _machine(job: TrainingJob) -> tuple[Machine, Any]:
+    import torch
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(job.base, trust_remote_code=False, local_files_only=True)
+    machine = choose(job.recipe, config, int(os.environ.get("WORLD_SIZE", "1")))
+    torch.set_num_threads(machine.threads)
+    return machine, config
+
+
+def _tokenizer(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def _plan(examples: Examples, recipe: SftRecipe) -> BatchPlan:
+    lengths = [len(e.input_ids) for e in examples.train]
+    batches = recipe.steps * recipe.gradient_accumulation * recipe.processes
+    try:
+        return plan_batches(lengths, recipe.batch_size, batches, recipe.seed, recipe.length_window, recipe.processes)
+    except ValueError as error:
+        raise BadData(f"{error}".capitalize()) from error
+
+
+def _model(folder: Path, config: Any, machine: Machine) -> Any:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    config.use_cache = False
+    model = AutoModelForCausalLM.from_pretrained(
+        folder,
+        config=config,
+        dtype=torch.bfloat16 if machine.dtype == "bf16" else torch.float32,
+        trust_remote_code=False,
+        use_safetensors=True,
+        local_files_only=True,
+    )
+    model.config.name_or_path = folder.name
+    return model
+
+
+def _trainer(
+    job: TrainingJob, machine: Machine, model: Any, tokenizer: Any, train: list[Encoded], plan: BatchPlan
+) -> Any:
+    import torch
+    from datasets import Dataset
+    from peft import LoraConfig
+    from trl import SFTConfig  # pyright: ignore[reportPrivateImportUsage]
+
+    from ddd_llm.training.trainer import Collator, ResponseTrainer
+
+    recipe = job.recipe
+    args = SFTConfig(
+        output_dir=str(job.scratch),
+        max_steps=recipe.steps,
+        per_device_train_batch_size=recipe.batch_size,
+        gradient_accumulation_steps=recipe.gradient_accumulation,
+        learning_rate=recipe.learning_rate,
+        lr_scheduler_type=recipe.scheduler,
+        warmup_steps=recipe.warmup_steps,
+        weight_decay=recipe.weight_decay,
+        max_grad_norm=recipe.max_grad_norm,
+        seed=recipe.seed,
+        full_determinism=True,
+        use_cpu=machine.device == "cpu",
+        bf16=False,  # the trainer's own autocast would turn every output to float32; `precision` does it instead
+        gradient_checkpointing=recipe.gradient_checkpointing and machine.device == "cuda",
+        max_length=None,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        remove_unused_columns=False,
+        dataloader_pin_memory=machine.device == "cuda",
+        ddp_find_unused_parameters=False,
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        save_strategy="steps",
+        save_steps=recipe.save_every,
+        eval_strategy="no",
+        report_to=[],
+        disable_tqdm=True,
+        log_level="error",
+    )
+    rows = {
+        "input_ids": [e.input_ids for e in train],
+        "labels": [e.labels for e in train],
+        "row": list(range(len(train))),
+    }
+    lora = recipe.lora
+    targets = lora.target_modules if isinstance(lora.target_modules, str) else list(lora.target_modules)
+    try:
+        trainer = ResponseTrainer(
+            plan=plan,
+            half=machine.dtype == "bf16",
+            eager_up_to=machine.eager_up_to,
+            model=model,
+            args=args,
+            train_dataset=Dataset.from_dict(rows),
+            data_collator=Collator(tokenizer.pad_token_id),
+            processing_class=tokenizer,
+            peft_config=LoraConfig(
+                r=lora.r,
+                lora_alpha=lora.alpha,  # pyright: ignore[reportArgumentType]
+                lora_dropout=lora.dropout,
+                target_modules=targets,
+                task_type="CAUSAL_LM",
+            ),
+        )
+    except ValueError as error:
+        if "target modules" in str(error).lower():
+            raise BadRecipe("The base model has no modules of the names in lora.target_modules") from error
+        raise
+    # Deterministic mode fills every new tensor to make forgotten writes show; results do not depend on it and it costs time.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
+    return trainer
+
+
+def _find_checkpoint(scratch: Path, job_digest: str, trainer: Any, report: Report) -> Found:
+    with (
+        trainer.accelerator.main_process_first()
+    ):  # the first process removes broken ones, the others then see the same
+        found = newest(scratch, job_digest)
+    for name, reason in found.discarded:
+        report({"kind": "phase", "message": f"{name} was discarded: {reason}"})
+    if found.folder:
+        report({"kind": "phase", "message": f"resuming after step {found.step}"})
+    return found
+
+
+def _add_callbacks(
+    trainer: Any,
+    job: TrainingJob,
+    examples: Examples,
+    plan: BatchPlan,
+    job_digest: str,
+    stop: StopRequest,
+    report: Report,
+) -> Progress:
+    from transformers.trainer_callback import PrinterCallback, ProgressCallback
+
+    from ddd_llm.training.callbacks import Checkpoints, FiniteLoss, FollowsPlan, Progress, Validation
+
+    recipe = job.recipe
+    for unwanted in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(unwanted)
+    trainer.add_callback(FollowsPlan(trainer, plan, recipe.gradient_accumulation))
+    trainer.add_callback(FiniteLoss())
+    progress = Progress(plan, recipe.gradient_accumulation * recipe.processes, report)
+    trainer.add_callback(progress)
+    trainer.add_callback(Validation(trainer, recipe, examples.validation, report))
+    trainer.add_callback(Checkpoints(recipe, job.scratch, job_digest, stop, report))
+    return progress
+
+
+def _matching_types(model: Any, machine: Machine) -> Any:
+    """Under autocast PEFT need not turn activations to the adapter's float32 first: autocast turns the adapter's weights."""
+    from contextlib import nullcontext
+
+    from peft.helpers import disable_input_dtype_casting
+
+    return disable_input_dtype_casting(model) if machine.dtype == "bf16" else nullcontext()
+
+
+def _write_output(
+    job: TrainingJob,
+    base: BaseModelInfo,
+    machine: Machine,
+    trainer: Any,
+    tokenizer: Any,
+    examples: Examples,
+    plan: BatchPlan,
+    timings: dict[str, float],
+) -> None:
+    from ddd_llm.training.probe import write_probe
+
+    recipe = job.recipe
+    part = fresh_folder(job.output.with_name(f"{job.output.name}.part"))
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    write_adapter(model, part / "adapter", base)
+    write_probe(model.float(), tokenizer, part / "probe.safetensors")
+    trained_on = write_trained_on(examples.train, plan, part / "trained_on.parquet")
+    write_refused(examples.refused, part / "refused.parquet")
+    losses = losses_from(trainer.state.log_history, plan, recipe.gradient_accumulation * recipe.processes)
+    (part / "losses.json").write_bytes(canonical_json(losses))
+    trained = [row["loss"] for row in losses if row["loss"] is not None]
+    held_out = [row["validation_loss"] for row in losses if row["validation_loss"] is not None]
+    metrics = {
+        "steps": recipe.steps,
+        "examples_trained_on": trained_on,
+        "examples_available": len(examples.train),
+        "examples_validation": len(examples.validation),
+        "examples_refused": examples.refusals(),
+        "tokens": plan.tokens(),
+        "loss_tokens": sum(examples.train[i].loss_tokens for batch in plan.batches for i in batch),
+        "padding_waste": round(plan.padding_waste, 6),
+        "train_loss_first": trained[0],
+        "train_loss_last_10": sum(trained[-10:]) / len(trained[-10:]),
+        "validation_loss_before": held_out[0] if held_out else None,
+        "validation_loss": held_out[-1] if held_out else None,
+        "trainable_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "base_model": base.id,
+        "base_model_digest": base.digest,
+        "batch_plan_digest": plan.digest,
+        **machine.asdict(),
+    }
+    (part / "metrics.json").write_bytes(canonical_json(metrics))
+    (part / "timings.json").write_bytes(canonical_json(timings))
+    for folder in (part / "adapter", part):
+        sync_folder(folder)
+    shutil.rmtree(job.output, ignore_errors=True)
+    part.replace(job.output)
+
+
+def _timings(
+    plan: BatchPlan, recipe: SftRecipe, resumed_from: int, seconds: float, started: tuple[float, float]
+) -> dict[str, float]:
+    """What this attempt took; steps before a resume are an earlier attempt's."""
+    per_step = recipe.gradient_accumulation * recipe.processes
+    tokens = plan.tokens() - plan.tokens(resumed_from * per_step)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return {
+        "worker_wall_s": round(time.perf_counter() - started[0], 3),
+        "worker_cpu_s": round(time.process_time() - started[1], 3),
+        "steps_wall_s": round(seconds, 3),
+        "steps_timed": float(recipe.steps - resumed_from),
+        "tokens_per_s": round(tokens / seconds, 1) if seconds else 0.0,
+        "peak_rss_bytes": float(peak),
+    }
+
+
+def _what(examples: Examples, plan: BatchPlan) -> str:
+    refused = ", ".join(f"{n} {reason}" for reason, n in examples.refusals().items()) or "none"
+    return (
+        f"{len(examples.train)} examples to train on, {len(examples.validation)} to validate, refused: {refused}; "
+        f"{len(plan.batches)} batches, {plan.tokens():,} tokens, {plan.padding_waste:.1%} padding"
+    )

@@ -1,0 +1,149 @@
+"""The dataset: quotas, caps, own examples, no leaks; and the coverage of it."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pydantic import ValidationError
+
+from ddd_llm.instructions.build import EXAMPLES_SCHEMA, BuiltDataset, DatasetConfig, OwnExamplesEntry, build_dataset
+from ddd_llm.instructions.candidates import CandidateConfig, candidates
+from ddd_llm.instructions.coverage import coverage
+from ddd_llm.instructions.leakage import find_leaks
+from ddd_llm.instructions.own import read_own_examples
+from ddd_llm.instructions.split import SplitConfig
+from ddd_llm_tests.instructions.samples import no_pairs, real_candidates, real_documents, table
+
+SPLIT = SplitConfig(validation=0.2, test=0.2, largest_held_out=1.0)
+SMALL = DatasetConfig(train_size=150, validation_size=40, test_size=40, per_module=40, split=SPLIT)
+
+
+def built(config: DatasetConfig = SMALL, documents: pa.Table | None = None, **more: Any) -> BuiltDataset:
+    if documents is None:
+        return build_dataset(real_candidates(3, 0.3), real_documents(), no_pairs(), config, **more)
+    made = candidates(documents, CandidateConfig(closed_book_share=0.3)).table
+    return build_dataset(made, documents, no_pairs(), config, **more)
+
+
+def test_the_dataset_has_the_schema_the_sizes_and_no_leak() -> None:
+    dataset = built()
+    assert dataset.table.schema.equals(EXAMPLES_SCHEMA)
+    assert dataset.table["split"].to_pylist().count("train") == 150
+    for split in ("validation", "test"):
+        assert 0 < dataset.table["split"].to_pylist().count(split) <= 40
+    assert find_leaks(dataset.table) == []
+    assert len(set(dataset.table["id"].to_pylist())) == dataset.table.num_rows
+
+
+def test_every_candidate_has_one_decision_with_a_reason() -> None:
+    dataset = built()
+    kept = {row["id"] for row in dataset.decisions.to_pylist() if row["verdict"] == "kept"}
+    assert kept == set(dataset.table["id"].to_pylist())
+    for row in dataset.decisions.to_pylist():
+        assert (row["reason"] is None) == (row["verdict"] == "kept")
+
+
+def test_refusals_have_their_share_and_their_twins() -> None:
+    table_ = built().table.to_pylist()
+    refusals = [row for row in table_ if row["task"] == "unknown_parameter"]
+    assert len([row for row in refusals if row["split"] == "train"]) == round(150 * 0.12)
+    benign = {(row["source_ids"][0], row["task"]) for row in table_ if row["slice"] == "open_book"}
+    assert all((row["source_ids"][0], json.loads(row["facts"])["form"]) in benign for row in refusals)
+
+
+def test_caps_hold() -> None:
+    dataset = built(DatasetConfig(train_size=150, per_module=6, split=SPLIT))
+    rows = dataset.table.to_pylist()
+    for split in ("train", "validation", "test"):
+        modules = [row["module"] for row in rows if row["split"] == split]
+        assert all(modules.count(module) <= 6 for module in set(modules))
+    assert "module_cap" in dataset.decisions["reason"].to_pylist()
+
+
+def test_same_input_same_bytes_in_any_order() -> None:
+    documents = real_documents()
+    turned = documents.take(list(reversed(range(documents.num_rows))))
+    assert built().table.equals(built(documents=turned).table)
+
+
+def test_growth_moves_no_example() -> None:
+    documents = real_documents()
+    newer = documents.slice(60)
+    later = newer.set_column(newer.column_names.index("batch"), "batch", pa.array(["b2"] * newer.num_rows))
+    grown = built(documents=pa.concat_tables([documents.slice(0, 60), later])).table.to_pylist()
+    before = built(documents=documents.slice(0, 60)).table.to_pylist()
+    split = {row["id"]: row["split"] for row in grown}
+    stayed = [row for row in before if row["id"] in split]
+    assert stayed
+    assert all(split[row["id"]] == row["split"] for row in stayed)
+
+
+def test_documents_alike_only_in_what_they_show_are_not_split() -> None:
+    """Two long documents of other modules share their head, which the passages show, and differ in the rest."""
+    head = "Shift the signal by a number of samples, cyclically, and write it to the given output when there is one."
+    tail = {
+        name: "\n\n".join(f"{name} line {i} of the {name} tail, number {i * 7}" for i in range(80)) for name in "xy"
+    }
+    documents = table(
+        {
+            f"pk.{name}{n}:f": f"def pk.{name}{n}.f(a=1, b=2)\n\n{head}\n\n{tail[name]} {n}"
+            for name in "xy"
+            for n in range(9)
+        }
+    )
+    made = candidates(documents, CandidateConfig()).table
+    dataset = build_dataset(made, documents, no_pairs(), DatasetConfig(split=SPLIT))
+    assert find_leaks(dataset.table) == []
+    assert len(set(dataset.table["component"].to_pylist())) < 18
+
+
+def test_own_examples_need_the_recipe(tmp_path: Path) -> None:
+    path = tmp_path / "mine.jsonl"
+    message = {"messages": [{"role": "user", "content": "Who owns it?"}, {"role": "assistant", "content": "We do."}]}
+    path.write_text(json.dumps(message) + "\nbroken\n", encoding="utf-8")
+    own = read_own_examples(path)
+    with pytest.raises(ValueError, match="recipe"):
+        built(own=[own])
+    config = SMALL.model_copy(update={"own_examples": (OwnExamplesEntry(path=str(path), repeat=3),)})
+    with pytest.raises(ValueError, match="recipe"):
+        built(config)
+    dataset = built(config, own=[own])
+    mine = [row for row in dataset.table.to_pylist() if row["task"] == "own"]
+    assert len(mine) == 3
+    assert len({row["id"] for row in mine}) == 3
+    assert {row["split"] for row in mine} == {"train"}
+    assert {tuple(row["source_ids"]) for row in mine} <= {(row["id"],) for row in mine}
+    assert str(tmp_path) not in str(mine)
+    assert dataset.quarantine["reason"].to_pylist() == ["invalid_json"]
+    assert find_leaks(dataset.table) == []
+
+
+def test_an_empty_corpus_gives_an_empty_dataset() -> None:
+    dataset = built(documents=real_documents().slice(0, 0))
+    assert dataset.table.num_rows == 0
+    assert dataset.coverage.table.num_rows == 0
+
+
+def test_config_names_what_is_wrong() -> None:
+    with pytest.raises(ValidationError, match="poetry"):
+        DatasetConfig(weights={"poetry": 1.0})
+    with pytest.raises(ValidationError, match="above 0"):
+        DatasetConfig(weights={"summary": 0.0})
+    with pytest.raises(ValidationError, match="repeat"):
+        DatasetConfig.model_validate({"own_examples": [{"path": "x", "repeat": 0}]})
+
+
+def test_coverage_counts_cells_and_their_evenness() -> None:
+    rows = [("a", "p", "train"), ("a", "p", "train"), ("b", "q", "train"), ("a", "q", "test")]
+    examples = pa.table({name: [row[k] for row in rows] for k, name in enumerate(("task", "package", "split"))})
+    found = coverage(examples)
+    assert found.table.to_pylist()[0] == {"task": "a", "package": "p", "train": 2, "validation": 0, "test": 0}
+    assert found.table.num_rows == 4
+    assert found.empty == (("a", "q"), ("b", "p"))
+    expected = -(2 / 3 * math.log2(2 / 3) + 1 / 3 * math.log2(1 / 3))
+    assert found.entropy["train"] == pytest.approx(expected)
+    assert found.evenness["train"] == pytest.approx(expected / 2)
+    assert found.entropy["validation"] == 0.0

@@ -1,0 +1,220 @@
+"""The whole graph from sources to gate through the program people run, on a small package and a tiny model made on the spot.
+
+The tiny model cannot learn anything, so the gate must hold it back: what passes the gate is shown by `make demo` and in
+`release/test_publish.py`.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ddd_llm.platform.settings import CHECKOUT
+from ddd_llm.store.artifact_store import ArtifactStore, open_store
+from ddd_llm.store.session import Session
+from ddd_llm.store.verify import verify
+from ddd_llm_tests.training.tiny import tiny_model
+
+PACKAGE = "networkx"
+MODULES = ["networkx.algorithms"]
+
+
+@dataclass
+class Installation:
+    """A home with its own sources, recipe and keys."""
+
+    root: Path
+
+    @property
+    def environ(self) -> dict[str, str]:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("DDD_LLM_", "MLFLOW_", "DAGSTER_"))}
+        return {
+            **kept,
+            "DDD_LLM_HOME": str(self.root / "home"),
+            "DDD_LLM_KEYS": str(self.root / "keys"),
+            "DDD_LLM_SOURCES": str(self.root / "sources.yaml"),
+            "DDD_LLM_RECIPE": str(self.root / "recipe.yaml"),
+        }
+
+    @property
+    def store(self) -> ArtifactStore:
+        return open_store(self.root / "home" / "store")
+
+    def refresh(self) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "ddd_llm.automation.refresh"]
+        return subprocess.run(command, env=self.environ, capture_output=True, text=True, check=False, cwd=self.root)
+
+    def audit(self, *words: str) -> tuple[int, dict]:
+        command = [sys.executable, "-c", "from ddd_llm.cli import main; main()", "audit", *words, "--json"]
+        done = subprocess.run(command, env=self.environ, capture_output=True, text=True, check=False)
+        return done.returncode, json.loads(done.stdout)
+
+
+def sources() -> dict:
+    common = {"owner": "NetworkX Developers", "purpose": ["training"], "collected": "2026-01-01"}
+    package = {
+        "name": PACKAGE, "kind": "python_package", "package": PACKAGE, "version": importlib.metadata.version(PACKAGE),
+        "modules": MODULES, "licence": "BSD-3-Clause", "licence_evidence": "LICENSE.txt", "legal_basis": "licence",
+    }  # fmt: skip
+    folder = {"name": "unlicensed-notes", "kind": "folder", "path": "notes"}
+    return {"version": 1, "sources": [{**package, **common}, {**folder, **common}]}
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    root = tmp_path_factory.mktemp("installation")
+    (root / "notes").mkdir()
+    (root / "notes" / "note.md").write_text(
+        "# A note\n\nWritten by somebody@example.org, of whose licence nothing is known.\n"
+    )
+    (root / "sources.yaml").write_text(yaml.safe_dump(sources()))
+    tiny_model(root / "base", seed=1)
+    recipe = yaml.safe_load((CHECKOUT / "assets" / "recipes" / "demo.yaml").read_text())
+    recipe["base_model"] = {"id": "tiny", "kind": "folder", "location": str(root / "base"), "licence": "MIT"}
+    recipe["sft"] |= {
+        "steps": 6,
+        "save_every": 2,
+        "eval_every": 0,
+        "eval_examples": 4,
+        "max_length": 2048,
+        "threads": 1,
+    }
+    recipe["dataset"] |= {"train_size": 200, "validation_size": 20, "test_size": 200, "package_share": 1.0}
+    recipe["evaluation"] = {
+        "suite": {"open_book_items": 120},
+        "generation": {"max_new_tokens": 4, "max_prompt_tokens": 4096},
+    }
+    (root / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    made = Installation(root)
+    done = made.refresh()
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "gate         NOT passed" in done.stdout, done.stdout + done.stderr
+    return made
+
+
+def test_a_model_that_does_not_pass_the_gate_is_not_registered(installation: Installation) -> None:
+    assert installation.audit("list") == (0, {"versions": []})
+    assert not (installation.root / "home" / "mlflow" / "mlflow.db").exists()
+    heads = {asset for asset, _ in installation.store.head_numbers()}
+    assert "delta_report" in heads
+    assert "model_version" not in heads
+
+
+def test_everything_on_the_way_verifies_and_traces_back_to_the_sources(installation: Installation) -> None:
+    assert verify(installation.store).clean
+    report = Session.current(installation.store).head("delta_report")
+    assert report is not None
+    code, found = installation.audit("trace", report.digest)
+    assert (code, found["verified"]) == (0, True)
+    assets = {node["asset"] for node in found["nodes"]}
+    assert assets >= {
+        "raw_documents",
+        "governed_documents",
+        "curated_documents",
+        "instruction_dataset",
+        "sft_model",
+        "base_model",
+    }
+    licences = {source["name"]: source["licence"] for node in found["nodes"] for source in node["sources"]}
+    assert licences[PACKAGE] == "BSD-3-Clause"
+    assert licences["unlicensed-notes"] is None
+
+
+def test_in_equals_kept_plus_dropped_at_every_stage(installation: Installation) -> None:
+    session = Session.current(installation.store)
+    said = {}
+    for asset, partition in installation.store.head_numbers():
+        held = session.head(asset, partition)
+        assert held is not None
+        said[asset] = held.record.summary
+    chain = ("raw_documents", "governed_documents", "deduplicated_documents", "curated_documents")
+    for asset in chain:
+        assert said[asset]["documents_in"] == said[asset]["kept"] + said[asset]["dropped"]
+        assert sum(said[asset]["dropped_by_reason"].values()) == said[asset]["dropped"]
+    for before, after in pairwise(chain):
+        assert said[before]["kept"] == said[after]["documents_in"]
+    assert said["governed_documents"]["dropped_by_reason"] == {"no_licence": 1}
+
+
+def test_an_unlicensed_document_reaches_nothing(installation: Installation) -> None:
+    code, found = installation.audit("documents", "--grep", "of whose licence")
+    (document,) = found["documents"]
+    code, reached = installation.audit("impact", document["id"])
+    assert code == 0
+    assert (reached["near_duplicates"], reached["examples"], reached["model_versions"]) == ([], [], [])
+
+
+def test_a_second_refresh_writes_no_record(installation: Installation) -> None:
+    store = installation.store
+    before = sorted(store.record_digests()), store.head_numbers()
+    done = installation.refresh()
+    assert "up to date" in done.stdout, done.stdout + done.stderr
+    assert (sorted(store.record_digests()), store.head_numbers()) == before
+
+
+def test_what_was_trained_on_is_recorded_and_is_train_only(installation: Installation) -> None:
+    session = Session.current(installation.store)
+    tuned, dataset = session.read("sft_model"), session.read("instruction_dataset")
+    rows = installation.store.read_table(dataset.record.tables["examples"], ["id", "split"]).to_pylist()
+    train = {row["id"] for row in rows if row["split"] == "train"}
+    used = installation.store.read_table(tuned.record.tables["trained_on"])["id"].to_pylist()
+    assert 0 < len(used) == len(set(used)) <= 24
+    assert set(used) <= train
+    assert {name.rpartition(".")[2] for name in tuned.record.files} <= {"json", "safetensors", "png"}
+
+
+def test_other_homes_with_the_same_keys_have_the_same_digests(installation: Installation, tmp_path: Path) -> None:
+    """Two machines, one key: equal bytes, because nothing of time, run or place is in an object."""
+    twin = Installation(tmp_path)
+    for name in ("notes", "base", "keys"):
+        shutil.copytree(installation.root / name, tmp_path / name)
+    (tmp_path / "sources.yaml").write_bytes((installation.root / "sources.yaml").read_bytes())
+    recipe = yaml.safe_load((installation.root / "recipe.yaml").read_text())
+    recipe["base_model"]["location"] = str(tmp_path / "base")
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    twin.refresh()
+    for asset, partition in installation.store.head_numbers():
+        one, other = (Session.current(s).head(asset, partition) for s in (installation.store, twin.store))
+        assert one is not None
+        assert other is not None
+        assert one.record.data_version == other.record.data_version, asset
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", range(25))
+def test_killed_at_any_moment_the_next_refresh_completes(
+    installation: Installation, tmp_path: Path, moment: int
+) -> None:
+    """kill -9 of the whole process group somewhere in the run; the next one ends with the digests of an undisturbed one."""
+    hurt = Installation(tmp_path)
+    for name in ("notes", "base", "keys"):
+        shutil.copytree(installation.root / name, tmp_path / name)
+    for name in ("sources.yaml", "recipe.yaml"):
+        shutil.copyfile(installation.root / name, tmp_path / name)
+    command = [sys.executable, "-m", "ddd_llm.automation.refresh"]
+    process = subprocess.Popen(
+        command, env=hurt.environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    time.sleep(4 + moment * 1.7)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert verify(hurt.store).clean
+    hurt.refresh()
+    assert verify(hurt.store).clean
+    for asset, partition in installation.store.head_numbers():
+        one, other = (Session.current(s).head(asset, partition) for s in (installation.store, hurt.store))
+        assert one is not None
+        assert other is not None
+        assert one.record.data_version == other.record.data_version, asset
