@@ -2,9 +2,10 @@
 
     python benchmarks/_plain_trl.py --base DIR --dataset FILE.parquet --recipe RECIPE.json
 
-A script as the TRL documentation writes it, honest to both sides: same model folder and number type, same examples, LoRA, optimizer,
-schedule, steps, batch size and threads, loss on completions only, no checkpoints. No lineage, no batch plan, no record of what was
-trained on. Prints one JSON object: steps, tokens (without padding), steps_wall_s, tokens_per_s, steps_cpu_s, peak_rss_bytes.
+A script as the TRL documentation writes it, honest to both sides: same model folder and number type, same examples,
+LoRA, optimizer, schedule, steps, batch size and threads, loss on completions only, no checkpoints. No lineage, no
+batch plan, no record of what was trained on. Prints one JSON object: steps, tokens (without padding), steps_wall_s,
+tokens_per_s, steps_cpu_s, peak_rss_bytes.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
     python benchmarks/lineage.py [--json] [--home DIR] [--rounds N]
 
-Imports are timed in fresh processes, in turns. Corpus and orchestration are read from a whole refresh (`make demo`) in a home of its own;
-`--home` names a folder to keep it in. Training runs our worker and a plain TRL script with the same settings in turns, on the
-dataset of that refresh.
+Imports are timed in fresh processes, in turns. Corpus and orchestration are read from a whole refresh (`make demo`) in a home
+of its own; `--home` names a folder to keep it in. Training runs our worker and a plain TRL script with the same settings in
+turns, on the dataset of that refresh.
 """
 
 from __future__ import annotations
@@ -81,7 +81,8 @@ def peaks(environ: dict[str, str], settings_home: str) -> dict[str, float]:
             "import dagster as dg, os\nfrom ddd_llm.definitions import defs\nfrom ddd_llm.platform.lineage import FORCE_TAG\n"
             "i = dg.DagsterInstance.ephemeral(); i.add_dynamic_partitions('batch', ['batch-00001'])\n"
             f"r = defs.resolve_job_def('lineage').execute_in_process(instance=i, partition_key='batch-00001', "
-            f"asset_selection=[dg.AssetKey('{name}')], tags={{FORCE_TAG: 'true'}}, run_config={{'loggers': {{'console': {{}}}}}})\n"
+            f"asset_selection=[dg.AssetKey('{name}')], tags={{FORCE_TAG: 'true'}}, "
+            "run_config={'loggers': {'console': {}}})\n"
             "import resource; print('PEAK', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
         )
         found[name] = round(float(child(code, environ)[2].rpartition("PEAK ")[2]))
@@ -140,7 +141,7 @@ def main() -> None:
         done_before = any(open_store(settings.store).record_digests())
         wall, peak = refresh(environ)
         session = Session.current(open_store(settings.store))
-        assets = {asset: partition for asset, partition in sorted(session.store.head_numbers(), key=str)}
+        assets = dict(sorted(session.store.head_numbers(), key=str))
         heads = {asset: held for asset, part in assets.items() if (held := session.head(asset, part)) is not None}
         kernels = sum(v for h in heads.values() for k, v in h.record.timings.items() if k in KERNELS)
         if not done_before:

@@ -18,7 +18,9 @@ from ddd_llm.platform.lineage import Lineage
 STAGES = [corpus, instructions, training, evaluation, release]
 
 lineage = dg.define_asset_job(
-    JOB, selection=dg.AssetSelection.all(), description="The whole lineage, from raw documents to a registered model version."
+    JOB,
+    selection=dg.AssetSelection.all(),
+    description="The whole lineage, from raw documents to a registered model version.",
 )
 
 defs = dg.Definitions(

@@ -73,7 +73,9 @@ class CurationPolicy(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: int = Field(ge=1, description="Goes up with every change.")
-    approved_by: str | None = Field(default=None, min_length=1, description="Who answers for this version; null: nobody yet.")
+    approved_by: str | None = Field(
+        default=None, min_length=1, description="Who answers for this version; null: nobody yet."
+    )
     approved_on: date | None = None
     rules: tuple[AnyRule, ...] = Field(description="In the order of asking: the first rule broken is the reason.")
 

@@ -93,7 +93,9 @@ class RepeatedLines(Rule):
 
     rule: Literal["repeated_lines"] = "repeated_lines"
     version: Literal[1] = 1
-    most_share: float = Field(default=0.5, ge=0, le=1, description="Of the characters of prose, those in lines seen before.")
+    most_share: float = Field(
+        default=0.5, ge=0, le=1, description="Of the characters of prose, those in lines seen before."
+    )
     min_lines: int = Field(default=8, ge=1, description="Documents of fewer lines pass.")
     min_words: int = Field(default=4, ge=1, description="Lines of fewer words may come again.")
 

@@ -207,7 +207,7 @@ def _flips(page: Page, suite: pa.Table, answers: Mapping[str, pa.Table], result:
 def _sample(item: dict[str, str], said: Mapping[str, str | None]) -> Sample:
     messages = json.loads(item["prompt"])
     question = str(messages[-1]["content"]).strip().splitlines()
-    line = question[-1] if question else ""
+    line = question[-1].removeprefix("Question: ") if question else ""
     short = line if len(line) <= _READABLE else line[: _READABLE - 1] + "…"
     parts = {str(m["role"]): str(m["content"]) for m in messages}
     parts |= {f"{name}'s answer": "(none)" if text is None else text or "(empty)" for name, text in said.items()}

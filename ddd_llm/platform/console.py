@@ -46,9 +46,7 @@ class Wanted(logging.Filter):
         return bool(describe(event)) if event is not None else record.levelno >= logging.INFO
 
 
-@dg.logger(description="Short lines for people at a terminal.")
-def console(context: dg.InitLoggerContext) -> logging.Logger:
-    """Dagster's `console` logger, made readable."""
+def _logger(context: dg.InitLoggerContext) -> logging.Logger:
     logger = logging.getLogger(f"ddd_llm.console.{id(context)}")
     logger.setLevel(logging.DEBUG)
     logger.propagate = False
@@ -57,3 +55,7 @@ def console(context: dg.InitLoggerContext) -> logging.Logger:
     handler.addFilter(Wanted())
     logger.handlers = [handler]
     return logger
+
+
+console = dg.LoggerDefinition(_logger, description="Short lines for people at a terminal.")
+"""Dagster's `console` logger, made readable."""

@@ -122,8 +122,8 @@ class Sample:
 def visible(text: object) -> str:
     """Text with every character that could hide or reorder what stands there made visible.
 
-    C0 controls become their control pictures (ESC is ␛), other control, direction and invisible tag characters become
-    `[U+202E]`, lone surrogates U+FFFD. Newlines and tabs stay; joiners that scripts need (U+200C, U+200D) stay.
+    Control, direction and invisible tag characters become `[U+202E]` and the like, lone surrogates U+FFFD. Newlines and tabs
+    stay; joiners that scripts need (U+200C, U+200D) stay.
     """
     return "".join(_visible(c) for c in str(text).replace("\r\n", "\n"))
 
@@ -131,12 +131,10 @@ def visible(text: object) -> str:
 def _visible(c: str) -> str:
     if c in "\n\t\u200c\u200d" or c.isprintable():
         return c
-    code, category = ord(c), unicodedata.category(c)
-    if code < 0x20:
-        return chr(0x2400 + code)
+    category = unicodedata.category(c)
     if category == "Cs":
         return "\ufffd"
-    return c if category in ("Zs", "Cn", "Co") else f"[U+{code:04X}]"
+    return c if category in ("Zs", "Cn", "Co") else f"[U+{ord(c):04X}]"
 
 
 def safe_link(href: str) -> bool:

@@ -1,7 +1,7 @@
-"""What training leaves behind, with bytes that depend on the job alone: adapter, losses, metrics, and who was trained on.
+"""What training leaves behind, with bytes that depend on the job alone: adapter, losses, and who was trained on.
 
-Belongs here: the forms of the output files. Does not: computing what is in them (`worker`), nor times, which are `timings.json`'s.
-Heavy inside functions: torch, peft, safetensors, pyarrow.
+Belongs here: the forms of the output files. Does not: computing what is in them (`worker`), nor times, which are
+`timings.json`'s. Heavy inside functions: torch, peft, safetensors, pyarrow.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from ddd_llm.training.files import canonical_json
 def write_adapter(model: Any, folder: Path, base: BaseModelInfo) -> None:
     """Write `adapter_config.json` and `adapter_model.safetensors` as PEFT reads them, in canonical form.
 
-    PEFT itself writes sets in the order of the hash seed and the base model's absolute path. Here the base is named by id and
-    digest, so that loading the adapter onto whatever lies at a path of that name fails instead of succeeding wrongly.
+    PEFT itself writes sets in the order of the hash seed and the base model's absolute path. Here the base is named
+    by id and digest, so that loading the adapter onto whatever lies at a path of that name fails instead of
+    succeeding wrongly.
 
     Args:
         model: a PeftModel with one adapter.
@@ -45,8 +46,8 @@ def write_adapter(model: Any, folder: Path, base: BaseModelInfo) -> None:
 def write_trained_on(examples: Sequence[Encoded], plan: BatchPlan, path: Path) -> int:
     """Write which examples went through the loss, in the dataset's order.
 
-    Columns: `id` string, `times` int64 (visits), `tokens` and `loss_tokens` int64 (of one visit). Examples of the dataset that were
-    never visited are not in it.
+    Columns: `id` string, `times` int64 (visits), `tokens` and `loss_tokens` int64 (of one visit). Examples of the dataset
+    that were never visited are not in it.
 
     Returns:
         The number of rows.
@@ -78,8 +79,8 @@ def losses_from(history: Sequence[dict[str, Any]], plan: BatchPlan, batches_per_
     """Rows of losses.json from the trainer's history, by step.
 
     Returns:
-        Per step: `step`; `loss` (mean nats per response token; None at step 0); `lr`; `grad_norm` before clipping; `tokens` trained on
-        so far, without padding; `validation_loss`, None where it was not measured.
+        Per step: `step`; `loss` (mean nats per response token; None at step 0); `lr`; `grad_norm` before clipping;
+            `tokens` trained on so far, without padding; `validation_loss`, None where it was not measured.
     """
     rows: dict[int, dict[str, Any]] = {}
     for entry in history:

@@ -1,10 +1,11 @@
 """A pinned base model as one canonical folder: config, generation config, safetensors, tokenizer and chat template.
 
-Belongs here: the three kinds of base models, verified against their pin and written the same way. Does not: reading GGUF
-(`gguf_llama`), refusing what is unsafe (`safe_folder`), or loading the model to train it.
+Belongs here: the three kinds of base models, verified against their pin and written the same way. Does not: reading
+GGUF (`gguf_llama`), refusing what is unsafe (`safe_folder`), or loading the model to train it.
 
-Weights are stored in bfloat16 when they come from a GGUF file: half the bytes, the type the model was published in, and a loss of
-0.0004 nats per token on docstrings beside float32, far below what the 4-bit file lost before. Folders and the hub keep their type.
+Weights are stored in bfloat16 when they come from a GGUF file: half the bytes, the type the model was published in,
+and a loss of 0.0004 nats per token on docstrings beside float32, far below what the 4-bit file lost before. Folders
+and the hub keep their type.
 """
 
 from __future__ import annotations
@@ -76,8 +77,8 @@ def prepare(spec: BaseModelSpec, target: Path, progress: Progress) -> BaseModelI
         progress: told what is being done, one sentence at a time.
 
     Raises:
-        BaseModelError: no such package, file or folder, a digest that differs from the pin, pickled weights, code in the
-            model, no tokenizer or no chat template, or a hub that cannot be reached.
+        BaseModelError: no such package, file or folder, a digest that differs from the pin, pickled weights, code in
+            the model, no tokenizer or no chat template, or a hub that cannot be reached.
     """
     try:
         source = _locate(spec, progress)

@@ -1,7 +1,8 @@
 """The order of training: which examples make up which batch, decided once, before training, from lengths and a seed.
 
-Belongs here: the plan and what it wastes. Does not: tokens (`examples`) or feeding the model (`trainer`). The plan is the only
-source of order, so a resumed run goes on where it stopped, and what was trained on can be proved from the number of steps done.
+Belongs here: the plan and what it wastes. Does not: tokens (`examples`) or feeding the model (`trainer`). The plan is
+the only source of order, so a resumed run goes on where it stopped, and what was trained on can be proved from the
+number of steps done.
 """
 
 from __future__ import annotations
@@ -55,9 +56,9 @@ def plan_batches(
 ) -> BatchPlan:
     """Make exactly so many full batches: shuffled, with examples of similar length together.
 
-    Each epoch is a new permutation, cut into windows of `window` batches; a window is sorted by length, cut into batches, and
-    its batches are shuffled. An epoch's remainder is filled up from the next one. At the border of any two batches no example has
-    been visited twice more than another.
+    Each epoch is a new permutation, cut into windows of `window` batches; a window is sorted by length, cut into
+    batches, and its batches are shuffled. An epoch's remainder is filled up from the next one. At the border of any
+    two batches no example has been visited twice more than another.
 
     Args:
         lengths: tokens of each example.

@@ -62,7 +62,7 @@ class FiniteLoss(TrainerCallback):
 
 
 class Validation(TrainerCallback):
-    """Measures the validation loss when it is due. Values are kept in the trainer's history, so they survive a resume."""
+    """Measures the validation loss when it is due. Values lie in the trainer's history and survive a resume."""
 
     def __init__(
         self, trainer: ResponseTrainer, recipe: SftRecipe, examples: Sequence[Encoded], report: Report

@@ -14,7 +14,8 @@ def loss_curve_png(losses: Sequence[Mapping[str, Any]]) -> bytes:
     """Draw training and validation loss over steps.
 
     Args:
-        losses: rows of losses.json: `step` and `loss` (nats per token; None at step 0), `validation_loss` where it was measured.
+        losses: rows of losses.json: `step` and `loss` (nats per token; None at step 0), `validation_loss` where it
+            was measured.
 
     Returns:
         A PNG of 960 x 540 pixels, without time or software in its metadata.

@@ -1,7 +1,8 @@
 """Instruction examples as token ids and labels; what cannot be trained on is refused with a reason, before training.
 
-Belongs here: reading the dataset, rendering conversations with the model's own template, marking which tokens give a loss. Does
-not: the order of examples (`batching`). Nothing is ever cut: half an answer teaches a model to stop in the middle.
+Belongs here: reading the dataset, rendering conversations with the model's own template, marking which tokens give a
+loss. Does not: the order of examples (`batching`). Nothing is ever cut: half an answer teaches a model to stop in the
+middle.
 """
 
 from __future__ import annotations
@@ -68,8 +69,8 @@ class RefusedError(Exception):
 def read_examples(dataset: Path, tokenizer: Any, max_length: int, validation: int) -> Examples:
     """Read, render and encode the train split and a fixed part of the validation split.
 
-    The validation part is chosen by a hash of the example ids, so it stays the same when the dataset grows elsewhere. The test
-    split is not looked at.
+    The validation part is chosen by a hash of the example ids, so it stays the same when the dataset grows elsewhere.
+    The test split is not looked at.
 
     Args:
         dataset: Parquet file with string columns `id`, `split`, `messages` (JSON list of {role, content}).
@@ -107,7 +108,7 @@ def parse_messages(text: str | None) -> list[dict[str, str]]:
     """A conversation from its JSON.
 
     Raises:
-        RefusedError: `malformed_messages`, or `no_assistant_answer` when the last message is not a non-empty assistant's.
+        RefusedError: `malformed_messages`; `no_assistant_answer` when the last message is no assistant's or is empty.
     """
     try:
         messages = json.loads(text or "")

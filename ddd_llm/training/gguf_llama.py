@@ -1,11 +1,12 @@
 """A Llama model in a GGUF file, read as the Hugging Face configuration, tokenizer and float32 tensors it was made from.
 
-Belongs here: what GGUF (github.com/ggml-org/ggml, docs/gguf.md) and llama.cpp's conversion change about a Llama model, undone.
-Does not: where the file comes from or what is written (`base_model`). Other architectures are refused, not guessed.
+Belongs here: what GGUF (github.com/ggml-org/ggml, docs/gguf.md) and llama.cpp's conversion change about a Llama
+model, undone. Does not: where the file comes from or what is written (`base_model`). Other architectures are refused,
+not guessed.
 
-transformers can read GGUF as well. Here it is done directly because that takes 4 s instead of 30, leaves no quantizer attached
-that refuses saving, and keeps the pre-tokenizer: transformers 5.23 ignores `tokenizer.ggml.pre`, and without SmolLM's splitting of
-digits "=  12" becomes other tokens than the model was trained on.
+transformers can read GGUF as well. Here it is done directly because that takes 4 s instead of 30, leaves no quantizer
+attached that refuses saving, and keeps the pre-tokenizer: transformers 5.23 ignores `tokenizer.ggml.pre`, and without
+SmolLM's splitting of digits "=  12" becomes other tokens than the model was trained on.
 """
 
 from __future__ import annotations

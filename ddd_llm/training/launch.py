@@ -15,13 +15,14 @@ from ddd_llm.training.job import TrainingJob
 from ddd_llm.training.recipe import SftRecipe
 from ddd_llm.training.worker import OUTCOME_FILE
 
-# How long a thread spins at a barrier before it sleeps. GNU OpenMP's default spins for milliseconds, which on a machine where
-# something else runs wastes whole time slices: measured on two contended cores, 29 s a step against 5 s.
+# How long a thread spins at a barrier before it sleeps. GNU OpenMP's default spins for milliseconds, which on a
+# machine where something else runs wastes whole time slices: measured on two contended cores,
+# 29 s a step against 5 s.
 _SPINS = "2000"
 
 
 def command(job_path: Path, recipe: SftRecipe) -> list[str]:
-    """The command that trains the job in a file: `accelerate launch` under a supervisor that passes signals and exit codes on."""
+    """The command that trains the job in a file: `accelerate launch` under a supervisor that passes signals on."""
     launch = [
         *(sys.executable, "-m", "accelerate.commands.launch"),
         *("--num_processes", str(recipe.processes)),

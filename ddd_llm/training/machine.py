@@ -73,7 +73,7 @@ def _multiplies_bf16(device: str) -> bool:
 
 
 def _eager_up_to(recipe: SftRecipe, config: Any) -> int:
-    """Length at which scores and probabilities of all layers, 2 + 4 + 2 bytes per pair of positions and head, reach the limit.
+    """Length at which the scores of all layers, 2 + 4 + 2 bytes per pair of positions and head, reach the limit.
 
     sdpa keeps no scores, but on a CPU its backward pass is slow: a step of 4 x 300 tokens takes a third longer with it.
     """

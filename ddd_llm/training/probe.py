@@ -18,7 +18,7 @@ PROMPTS = (
 
 
 def write_probe(model: Any, tokenizer: Any, path: Path) -> None:
-    """Write `input_ids_N` (tokens,) int64 and `logits_N` (vocabulary,) float32, of the last position, for each prompt N.
+    """Write `input_ids_N` (tokens,) int64 and `logits_N` (vocabulary,) float32, of the last position, per prompt N.
 
     Args:
         model: the tuned model with float32 weights.

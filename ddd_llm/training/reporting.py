@@ -1,7 +1,8 @@
 """Telling how training goes: through Dagster Pipes when Dagster started the worker, else on standard output.
 
 Belongs here: the two channels and the forms of messages. Does not: what is worth telling (`callbacks`, `worker`).
-Messages are dictionaries with a `kind`: `phase`, `step`, `validation`, `checkpoint`, `done`, `failed`. Never document text.
+Messages are dictionaries with a `kind`: `phase`, `step`, `validation`, `checkpoint`, `done`, `failed`. Never document
+text.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ def silent(message: dict[str, Any]) -> None:
 
 @contextmanager
 def reporting(rank: int) -> Iterator[Report]:
-    """The channel of this process. A channel whose other end is gone falls silent: training is worth more than its log."""
+    """The channel of this process. If its other end is gone it falls silent: training is worth more than its log."""
     if rank != 0:
         yield silent
     elif "DAGSTER_PIPES_CONTEXT" in os.environ:
@@ -78,5 +79,5 @@ def _working_stderr() -> Any:
     try:
         sys.stderr.flush()
     except (OSError, ValueError):
-        return open(os.devnull, "w")  # noqa: SIM115 the process ends soon after
+        return open(os.devnull, "w")
     return sys.stderr

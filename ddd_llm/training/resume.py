@@ -1,4 +1,5 @@
-"""Checkpoints in scratch space: whole or not there. A manifest, written last, says what a checkpoint holds and for which job.
+"""Checkpoints in scratch space: whole or not there. A manifest, written last, says what a checkpoint holds and for
+which job.
 
 Belongs here: sealing, checking, choosing and rotating checkpoint folders. Does not: what the trainer puts into them.
 Checkpoints hold torch files, so they are scratch and never an artifact; the trainer loads them with `weights_only`.

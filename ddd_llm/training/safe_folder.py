@@ -1,8 +1,8 @@
 """What a model folder may hold: safetensors, JSON, a tokenizer, a template. Never pickles, never code.
 
-Belongs here: refusing by name and by content, before anything is loaded. Does not: whether it is the right model (`base_model`).
-A pickle runs code when it is loaded and so does `auto_map`; both are refused even though nothing here would load them, because
-somebody else may load the same folder with less care.
+Belongs here: refusing by name and by content, before anything is loaded. Does not: whether it is the right model
+(`base_model`). A pickle runs code when it is loaded and so does `auto_map`; both are refused even though nothing here
+would load them, because somebody else may load the same folder with less care.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ddd_llm.training.artifacts import losses_from, write_adapter, write_refused, write_trained_on
 from ddd_llm.training.base_model import BaseModelError, BaseModelInfo, read_info
@@ -26,6 +26,9 @@ from ddd_llm.training.recipe import SftRecipe
 from ddd_llm.training.reporting import Report
 from ddd_llm.training.resume import Found, newest
 from ddd_llm.training.signals import StopRequest
+
+if TYPE_CHECKING:
+    from ddd_llm.training.callbacks import Progress
 
 
 def train_sft(job: TrainingJob, stop: StopRequest, report: Report) -> None:
@@ -42,19 +45,19 @@ def train_sft(job: TrainingJob, stop: StopRequest, report: Report) -> None:
     started = time.perf_counter(), time.process_time()
     disable_progress_bar()
     report({"kind": "phase", "message": "loading tokenizer and examples"})
-    base = _base_info(job.base)
-    tokenizer = _tokenizer(job.base)
+    base = base_info(job.base)
+    tokenizer = load_tokenizer(job.base)
     recipe = job.recipe
     examples = read_examples(job.dataset, tokenizer, recipe.max_length, recipe.eval_examples)
-    plan = _plan(examples, recipe)
-    machine, config = _machine(job)
+    plan = make_plan(examples, recipe)
+    machine, config = resolve_machine(job)
     report({"kind": "phase", "message": _what(examples, plan)})
     job_digest = job.digest(base.digest, {**machine.asdict(), "plan": plan.digest})
-    model = _model(job.base, config, machine)
-    trainer = _trainer(job, machine, model, tokenizer, examples.train, plan)
+    model = load_model(job.base, config, machine)
+    trainer = make_trainer(job, machine, model, tokenizer, examples.train, plan)
     found = _find_checkpoint(job.scratch, job_digest, trainer, report)
     progress = _add_callbacks(trainer, job, examples, plan, job_digest, stop, report)
-    with _matching_types(trainer.model, machine):
+    with matching_types(trainer.model, machine):
         trainer.train(resume_from_checkpoint=str(found.folder) if found.folder else None)
     if trainer.state.global_step < recipe.steps:
         raise Preempted(f"Stopped after step {trainer.state.global_step} of {recipe.steps}")
@@ -62,132 +65,6 @@ def train_sft(job: TrainingJob, stop: StopRequest, report: Report) -> None:
         timings = _timings(plan, recipe, found.step, progress.seconds, started)
         _write_output(job, base, machine, trainer, tokenizer, examples, plan, timings)
     trainer.accelerator.wait_for_everyone()
-
-
-def _base_info(folder: Path) -> BaseModelInfo:
-    try:
-        return read_info(folder)
-    except BaseModelError as error:
-        raise BadRecipe(str(error)) from error
-
-
-def _machine(job: TrainingJob) -> tuple[Machine, Any]:
-    import torch
-    from transformers import AutoConfig
-
-    config = AutoConfig.from_pretrained(job.base, trust_remote_code=False, local_files_only=True)
-    machine = choose(job.recipe, config, int(os.environ.get("WORLD_SIZE", "1")))
-    torch.set_num_threads(machine.threads)
-    return machine, config
-
-
-def _tokenizer(folder: Path) -> Any:
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    return tokenizer
-
-
-def _plan(examples: Examples, recipe: SftRecipe) -> BatchPlan:
-    lengths = [len(e.input_ids) for e in examples.train]
-    batches = recipe.steps * recipe.gradient_accumulation * recipe.processes
-    try:
-        return plan_batches(lengths, recipe.batch_size, batches, recipe.seed, recipe.length_window, recipe.processes)
-    except ValueError as error:
-        raise BadData(f"{error}".capitalize()) from error
-
-
-def _model(folder: Path, config: Any, machine: Machine) -> Any:
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    config.use_cache = False
-    model = AutoModelForCausalLM.from_pretrained(
-        folder,
-        config=config,
-        dtype=torch.bfloat16 if machine.dtype == "bf16" else torch.float32,
-        trust_remote_code=False,
-        use_safetensors=True,
-        local_files_only=True,
-    )
-    model.config.name_or_path = folder.name
-    return model
-
-
-def _trainer(
-    job: TrainingJob, machine: Machine, model: Any, tokenizer: Any, train: list[Encoded], plan: BatchPlan
-) -> Any:
-    import torch
-    from datasets import Dataset
-    from peft import LoraConfig
-    from trl import SFTConfig  # pyright: ignore[reportPrivateImportUsage]
-
-    from ddd_llm.training.trainer import Collator, ResponseTrainer
-
-    recipe = job.recipe
-    args = SFTConfig(
-        output_dir=str(job.scratch),
-        max_steps=recipe.steps,
-        per_device_train_batch_size=recipe.batch_size,
-        gradient_accumulation_steps=recipe.gradient_accumulation,
-        learning_rate=recipe.learning_rate,
-        lr_scheduler_type=recipe.scheduler,
-        warmup_steps=recipe.warmup_steps,
-        weight_decay=recipe.weight_decay,
-        max_grad_norm=recipe.max_grad_norm,
-        seed=recipe.seed,
-        full_determinism=True,
-        use_cpu=machine.device == "cpu",
-        bf16=False,  # the trainer's own autocast would turn every output to float32; `precision` does it instead
-        gradient_checkpointing=recipe.gradient_checkpointing and machine.device == "cuda",
-        max_length=None,
-        dataset_kwargs={"skip_prepare_dataset": True},
-        remove_unused_columns=False,
-        dataloader_pin_memory=machine.device == "cuda",
-        ddp_find_unused_parameters=False,
-        logging_steps=1,
-        logging_nan_inf_filter=False,
-        save_strategy="steps",
-        save_steps=recipe.save_every,
-        eval_strategy="no",
-        report_to=[],
-        disable_tqdm=True,
-        log_level="error",
-    )
-    rows = {
-        "input_ids": [e.input_ids for e in train],
-        "labels": [e.labels for e in train],
-        "row": list(range(len(train))),
-    }
-    lora = recipe.lora
-    targets = lora.target_modules if isinstance(lora.target_modules, str) else list(lora.target_modules)
-    try:
-        trainer = ResponseTrainer(
-            plan=plan,
-            half=machine.dtype == "bf16",
-            eager_up_to=machine.eager_up_to,
-            model=model,
-            args=args,
-            train_dataset=Dataset.from_dict(rows),
-            data_collator=Collator(tokenizer.pad_token_id),
-            processing_class=tokenizer,
-            peft_config=LoraConfig(
-                r=lora.r,
-                lora_alpha=lora.alpha,  # pyright: ignore[reportArgumentType]
-                lora_dropout=lora.dropout,
-                target_modules=targets,
-                task_type="CAUSAL_LM",
-            ),
-        )
-    except ValueError as error:
-        if "target modules" in str(error).lower():
-            raise BadRecipe("The base model has no modules of the names in lora.target_modules") from error
-        raise
-    # Deterministic mode fills every new tensor to make forgotten writes show; results do not depend on it and it costs time.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
-    return trainer
 
 
 def _find_checkpoint(scratch: Path, job_digest: str, trainer: Any, report: Report) -> Found:
@@ -225,15 +102,6 @@ def _add_callbacks(
     trainer.add_callback(Validation(trainer, recipe, examples.validation, report))
     trainer.add_callback(Checkpoints(recipe, job.scratch, job_digest, stop, report))
     return progress
-
-
-def _matching_types(model: Any, machine: Machine) -> Any:
-    """Under autocast PEFT need not turn activations to the adapter's float32 first: autocast turns the adapter's weights."""
-    from contextlib import nullcontext
-
-    from peft.helpers import disable_input_dtype_casting
-
-    return disable_input_dtype_casting(model) if machine.dtype == "bf16" else nullcontext()
 
 
 def _write_output(

@@ -1,6 +1,7 @@
 """Being told to stop: a SIGTERM remembered until the step's end, and one sent by the kernel when the launcher dies.
 
-Belongs here: signal handlers and prctl, standard library only. Does not: what is done about it (`trainer` saves, `worker` exits).
+Belongs here: signal handlers and prctl, standard library only. Does not: what is done about it (`trainer` saves,
+`worker` exits).
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class StopRequest:
 def terminate_with_parent() -> None:
     """Ask the kernel to send SIGTERM to this process when its parent dies; on other systems than Linux nothing happens.
 
-    `accelerate launch` does not forward signals: without this, a killed launcher leaves a trainer that nobody waits for.
+    `accelerate launch` does not forward signals: without this, a killed launcher leaves a trainer behind.
     """
     if not sys.platform.startswith("linux"):
         return

@@ -1,9 +1,10 @@
-"""Waits for a training run: passes a request to stop on to the workers, gives them time, and exits with their exit code.
+"""Waits for a training run: passes a request to stop on to the workers, gives them time, and exits with their code.
 
     python -m ddd_llm.training.supervisor --outcome FILE -- COMMAND...
 
-Belongs here: what `accelerate launch` does not do. It forwards no signals, it ends before its worker has written a checkpoint, and it
-exits with 1 whatever the worker's exit code was. Does not: knowing anything about training. Standard library only.
+Belongs here: what `accelerate launch` does not do. It forwards no signals, it ends before its worker has written a
+checkpoint, and it exits with 1 whatever the worker's exit code was. Does not: knowing anything about training.
+Standard library only.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
-"""TRL's SFTTrainer with three changes: our order of examples, loss computed where it counts, and no pickled settings saved.
+"""TRL's SFTTrainer with three changes: our order of examples, loss computed where it counts, and no pickled settings
+saved.
 
-Belongs here: the trainer class and the loss. Does not: when to save, measure or stop (`callbacks`), nor files (`artifacts`).
-Heavy: imports torch and trl.
+Belongs here: the trainer class and the loss. Does not: when to save, measure or stop (`callbacks`), nor files
+(`artifacts`). Heavy: imports torch and trl.
 
-The loss is the mean negative log-likelihood over response tokens of all examples of an optimizer step, as in TRL. TRL 1.16 multiplies
-every position with the vocabulary on a CPU; here only those before a response token, which saves a quarter of a step when prompts
-are long and changes no number but by rounding.
+The loss is the mean negative log-likelihood over response tokens of all examples of an optimizer step, as in TRL. TRL
+1.16 multiplies every position with the vocabulary on a CPU; here only those before a response token, which saves a
+quarter of a step when prompts are long and changes no number but by rounding.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ class Collator:
         self._pad = pad_token_id
 
     def __call__(self, examples: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        """`input_ids`, `attention_mask`, `labels`: (batch, longest) int64; `row`: (batch,), if the examples carry theirs."""
+        """`input_ids`, `attention_mask`, `labels`: (batch, longest) int64; `row`: (batch,), if the examples carry
+        theirs."""
         longest = max(len(e["input_ids"]) for e in examples)
         shape = (len(examples), longest)
         ids, labels = torch.full(shape, self._pad), torch.full(shape, IGNORED)
@@ -76,8 +78,8 @@ class Collator:
 def add_response_head(model: Any) -> bool:
     """Teach a causal language model to return the summed loss when called with `response_labels`.
 
-    As TRL does with its own head: through `forward`, so that data-parallel wrappers see the call. Only positions whose next token
-    has a label meet the vocabulary.
+    As TRL does with its own head: through `forward`, so that data-parallel wrappers see the call. Only positions
+        whose next token has a label meet the vocabulary.
 
     Returns:
         False, and nothing was changed, when the model scales or caps its logits after the head.
@@ -108,8 +110,8 @@ class ResponseTrainer(SFTTrainer):
     Args:
         plan: the order of training.
         half: compute matrix products in bfloat16.
-        eager_up_to: longest batch, in tokens, that gets eager attention; longer ones get the model's default, mostly sdpa.
-        kwargs: SFTTrainer's.
+        eager_up_to: longest batch, in tokens, that gets eager attention; longer ones get the model's default, mostly
+            sdpa. kwargs: SFTTrainer's.
 
     Attributes:
         visited: positions of the examples computed since somebody last cleared it, on this process.
@@ -123,7 +125,8 @@ class ResponseTrainer(SFTTrainer):
         self._eager_up_to = eager_up_to
         self.visited: list[int] = []
         super().__init__(**kwargs)
-        causal = self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
+        tuned: Any = self.model
+        causal: Any = tuned.get_base_model() if isinstance(tuned, PeftModel) else tuned
         self._vocabulary = causal.get_output_embeddings().weight.shape[0]
         self._causal = causal
         self._attention = self._long_attention = str(causal.config._attn_implementation)
@@ -164,11 +167,13 @@ class ResponseTrainer(SFTTrainer):
 
     @torch.no_grad()
     def mean_loss(self, examples: Sequence[Encoded], batch_size: int) -> float:
-        """Mean negative log-likelihood in nats per labelled token, without padding effects on the mean; no random number is drawn."""
+        """Mean negative log-likelihood in nats per labelled token; draws no random number, so a run is the same
+        without it."""
         model = self.accelerator.unwrap_model(self.model)
         was_training = model.training
         model.eval()
-        collate = Collator(self.processing_class.pad_token_id)  # pyright: ignore[reportOptionalMemberAccess, reportAttributeAccessIssue]
+        tokenizer: Any = self.processing_class
+        collate = Collator(tokenizer.pad_token_id)
         total, tokens = 0.0, 0
         for start in range(0, len(examples), batch_size):
             part = examples[start : start + batch_size]
@@ -183,4 +188,5 @@ class ResponseTrainer(SFTTrainer):
         folder = output_dir or str(self.args.output_dir)
         if self.args.should_save:
             os.makedirs(folder, exist_ok=True)
-            self.model.save_pretrained(folder, state_dict=state_dict, safe_serialization=True)
+            model: Any = self.model
+            model.save_pretrained(folder, state_dict=state_dict, safe_serialization=True)

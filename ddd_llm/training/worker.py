@@ -1,9 +1,13 @@
-"""The one process that trains: `accelerate launch -m ddd_llm.training.worker JOB.json`, or `python -m ddd_llm.training.worker JOB.json`.
+"""The one process that trains.
 
-Belongs here: the process: its signals, its channel to whoever started it, its exit code. Does not: training itself (`sft`).
-Importing this module is light; torch and its friends load when a job begins.
+    accelerate launch -m ddd_llm.training.worker JOB.json
+    python -m ddd_llm.training.worker JOB.json
 
-Exit codes are those of `errors`. The last line of output of a failed worker and `outcome.json` beside the job file say the same.
+Belongs here: the process: its signals, its channel to whoever started it, its exit code. Does not: training itself
+(`sft`). Importing this module is light; torch and its friends load when a job begins.
+
+Exit codes are those of `errors`. The last line of output of a failed worker and `outcome.json` beside the job file
+say the same.
 """
 
 from __future__ import annotations
@@ -55,7 +59,8 @@ def run(job: TrainingJob, stop: StopRequest, report: Report) -> None:
 
 
 def as_training_error(error: Exception) -> TrainingError:
-    """The typed error for anything that was raised. Messages of unknown errors are left out: they may quote a document."""
+    """The typed error for anything that was raised. Messages of unknown errors are left out: they may quote a
+    document."""
     if isinstance(error, TrainingError):
         return error
     text = str(error)
@@ -111,7 +116,8 @@ def _read_job(path: Path) -> TrainingJob:
 
 
 def _leave(job: Path, outcome: dict[str, object]) -> None:
-    """Leave the outcome for the supervisor. Of several processes the first one to fail knows the cause, the rest were stopped."""
+    """Leave the outcome for the supervisor. Of several processes the first one to fail knows the cause, the rest were
+    stopped."""
     path = job.with_name(OUTCOME_FILE)
     if path.exists() or not job.parent.is_dir():
         return

@@ -83,7 +83,7 @@ def test_any_text_stays_text(text: str) -> None:
 
 
 def test_what_hides_is_made_visible_and_what_scripts_need_stays() -> None:
-    assert visible("a\x1b[0m\u202eb\ud800\U000e0041") == "a␛[0m[U+202E]b\ufffd[U+E0041]"
+    assert visible("a\x1b[0m\u202eb\ud800\U000e0041") == "a[U+001B][0m[U+202E]b\ufffd[U+E0041]"
     for kept in ("a\n\tb", "café שלום 日本", "می\u200cخواهم", "👩\u200d👧", "1\u00a0000"):
         assert visible(kept) == kept
 

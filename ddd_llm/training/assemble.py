@@ -1,0 +1,159 @@
+"""The parts of a training run, each made from its job: base model, tokenizer, machine, plan, trainer.
+
+Belongs here: turning a recipe into the arguments of the libraries. Does not: the order of events (`sft`).
+Heavy inside functions: torch, transformers, trl, peft, datasets.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ddd_llm.training.base_model import BaseModelError, BaseModelInfo, read_info
+from ddd_llm.training.batching import BatchPlan, plan_batches
+from ddd_llm.training.errors import BadData, BadRecipe
+from ddd_llm.training.examples import Encoded, Examples
+from ddd_llm.training.job import TrainingJob
+from ddd_llm.training.machine import Machine, choose
+from ddd_llm.training.recipe import LoraRecipe, SftRecipe
+
+if TYPE_CHECKING:
+    from ddd_llm.training.trainer import ResponseTrainer
+
+
+def base_info(folder: Path) -> BaseModelInfo:
+    try:
+        return read_info(folder)
+    except BaseModelError as error:
+        raise BadRecipe(str(error)) from error
+
+
+def resolve_machine(job: TrainingJob) -> tuple[Machine, Any]:
+    import torch
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(job.base, trust_remote_code=False, local_files_only=True)
+    machine = choose(job.recipe, config, int(os.environ.get("WORLD_SIZE", "1")))
+    torch.set_num_threads(machine.threads)
+    return machine, config
+
+
+def load_tokenizer(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def make_plan(examples: Examples, recipe: SftRecipe) -> BatchPlan:
+    lengths = [len(e.input_ids) for e in examples.train]
+    batches = recipe.steps * recipe.gradient_accumulation * recipe.processes
+    try:
+        return plan_batches(lengths, recipe.batch_size, batches, recipe.seed, recipe.length_window, recipe.processes)
+    except ValueError as error:
+        raise BadData(f"{error}".capitalize()) from error
+
+
+def load_model(folder: Path, config: Any, machine: Machine) -> Any:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    config.use_cache = False
+    model = AutoModelForCausalLM.from_pretrained(
+        folder,
+        config=config,
+        dtype=torch.bfloat16 if machine.dtype == "bf16" else torch.float32,
+        trust_remote_code=False,
+        use_safetensors=True,
+        local_files_only=True,
+    )
+    model.config.name_or_path = folder.name
+    return model
+
+
+def make_trainer(
+    job: TrainingJob, machine: Machine, model: Any, tokenizer: Any, train: list[Encoded], plan: BatchPlan
+) -> Any:
+    import torch
+    from datasets import Dataset
+    from peft import LoraConfig
+    from trl import SFTConfig  # pyright: ignore[reportPrivateImportUsage]
+
+    from ddd_llm.training.trainer import Collator, ResponseTrainer
+
+    recipe = job.recipe
+    args = SFTConfig(
+        output_dir=str(job.scratch),
+        max_steps=recipe.steps,
+        per_device_train_batch_size=recipe.batch_size,
+        gradient_accumulation_steps=recipe.gradient_accumulation,
+        learning_rate=recipe.learning_rate,
+        lr_scheduler_type=recipe.scheduler,
+        warmup_steps=recipe.warmup_steps,
+        weight_decay=recipe.weight_decay,
+        max_grad_norm=recipe.max_grad_norm,
+        seed=recipe.seed,
+        full_determinism=True,
+        use_cpu=machine.device == "cpu",
+        bf16=False,  # the trainer's own autocast would turn every output to float32; `precision` does it instead
+        gradient_checkpointing=recipe.gradient_checkpointing and machine.device == "cuda",
+        max_length=None,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        remove_unused_columns=False,
+        dataloader_pin_memory=machine.device == "cuda",
+        ddp_find_unused_parameters=False,
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        save_strategy="steps",
+        save_steps=recipe.save_every,
+        eval_strategy="no",
+        report_to=[],
+        disable_tqdm=True,
+        log_level="error",
+    )
+    rows = {
+        "input_ids": [e.input_ids for e in train],
+        "labels": [e.labels for e in train],
+        "row": list(range(len(train))),
+    }
+    lora = recipe.lora
+    targets = lora.target_modules if isinstance(lora.target_modules, str) else list(lora.target_modules)
+    try:
+        trainer = ResponseTrainer(
+            plan=plan,
+            half=machine.dtype == "bf16",
+            eager_up_to=machine.eager_up_to,
+            model=model,
+            args=args,
+            train_dataset=Dataset.from_dict(rows),
+            data_collator=Collator(tokenizer.pad_token_id),
+            processing_class=tokenizer,
+            peft_config=LoraConfig(
+                r=lora.r,
+                lora_alpha=lora.alpha,  # pyright: ignore[reportArgumentType]
+                lora_dropout=lora.dropout,
+                target_modules=targets,
+                task_type="CAUSAL_LM",
+            ),
+        )
+    except ValueError as error:
+        if "target modules" in str(error).lower():
+            raise BadRecipe("The base model has no modules of the names in lora.target_modules") from error
+        raise
+    # Deterministic mode fills every new tensor to make forgotten writes show; results do not depend on it and it
+    # costs time.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
+    return trainer
+
+
+def matching_types(model: Any, machine: Machine) -> Any:
+    """Under autocast the adapter's weights are cast, so PEFT need not cast the activations first."""
+    from contextlib import nullcontext
+
+    from peft.helpers import disable_input_dtype_casting
+
+    return disable_input_dtype_casting(model) if machine.dtype == "bf16" else nullcontext()
