@@ -101,8 +101,10 @@ class Record(Frozen):
         return digest_value(self._content())
 
     def _content(self) -> list[Any]:
+        # A batch that brought no rows leaves the data what it was: its empty segment counts only where there is nothing else.
         tables = {
-            name: [[s.name, s.object.digest] for s in table.segments] for name, table in sorted(self.tables.items())
+            name: [[s.name, s.object.digest] for s in table.segments if s.rows] or table.columns
+            for name, table in sorted(self.tables.items())
         }
         return [tables, self._named_files(report=False)]
 

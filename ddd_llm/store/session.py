@@ -9,6 +9,7 @@ import json
 import os
 import socket
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 
 from ddd_llm.store.artifact_store import ArtifactStore, now
 from ddd_llm.store.canonical import canonical_json
@@ -151,18 +152,60 @@ def ancestors(store: ArtifactStore, pins: tuple[Pin, ...], baselines: bool = Tru
     return found
 
 
+Key = tuple[str, str | None]
+
+
 def check_diamond(store: ArtifactStore, record: Record) -> None:
     """Refuse inputs that rest on different data of one common ancestor.
 
+    Records with equal data stand for each other: if `split` was made again from a changed corpus and came out the same, a
+    model trained on the earlier record of it and a suite drawn from the later one rest on the same split, and how the corpus
+    changed above it does not matter. So the question is, for each ancestor, whether one version satisfies all who read it.
+
     Raises:
-        Diamond: names the ancestor.
+        Diamond: names the ancestor nearest to the record for which there is none.
     """
-    seen: dict[tuple[str, str | None], str] = {}
-    for ancestor in ancestors(store, record.inputs, baselines=False).values():
-        key = (ancestor.asset, ancestor.partition)
-        if seen.setdefault(key, ancestor.content) != ancestor.content:
-            name = ancestor.asset if ancestor.partition is None else f"{ancestor.asset}[{ancestor.partition}]"
+    reached = ancestors(store, record.inputs, baselines=False)
+    records: dict[Key, dict[str, Record]] = {}
+    for digest, ancestor in reached.items():
+        records.setdefault((ancestor.asset, ancestor.partition), {})[digest] = ancestor
+    parents = {key: {_key(p) for r in same.values() for p in _real(r)} for key, same in records.items()}
+    wanted: dict[Key, list[set[str]]] = {key: [] for key in records}
+    for pin in _real(record):
+        wanted[_key(pin)].append({pin.content})
+    for key in TopologicalSorter(_children(parents)).static_order():
+        allowed = set.intersection(*wanted[key]) if wanted[key] else set()
+        if not allowed:
+            name = key[0] if key[1] is None else f"{key[0]}[{key[1]}]"
             raise Diamond(
                 f"{record.asset}: its inputs rest on two different versions of {name}. "
                 f"Materialise everything between {name} and {record.asset} again"
             )
+        _ask(wanted, [r for r in records[key].values() if r.content in allowed])
+
+
+def _key(pin: Pin) -> Key:
+    return pin.asset, pin.partition
+
+
+def _real(record: Record) -> list[Pin]:
+    return [pin for pin in record.inputs if pin.role != BASELINE]
+
+
+def _children(parents: dict[Key, set[Key]]) -> dict[Key, set[Key]]:
+    """For each ancestor, who reads it: an ancestor is judged after all its readers."""
+    children: dict[Key, set[Key]] = {key: set() for key in parents}
+    for child, above in parents.items():
+        for key in above:
+            children[key].add(child)
+    return children
+
+
+def _ask(wanted: dict[Key, list[set[str]]], readers: list[Record]) -> None:
+    """Add what one asset's possible records ask of each ancestor: any of the versions that one of them was made from."""
+    asked: dict[Key, set[str]] = {}
+    for reader in readers:
+        for pin in _real(reader):
+            asked.setdefault(_key(pin), set()).add(pin.content)
+    for key, contents in asked.items():
+        wanted[key].append(contents)

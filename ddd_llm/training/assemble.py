@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
 
 def base_info(folder: Path) -> BaseModelInfo:
+    """The base model's identity, its bytes verified.
+
+    Raises:
+        BadRecipe: no base model, or other bytes than it was prepared with.
+    """
     try:
         return read_info(folder)
     except BaseModelError as error:
@@ -31,6 +36,11 @@ def base_info(folder: Path) -> BaseModelInfo:
 
 
 def resolve_machine(job: TrainingJob) -> tuple[Machine, Any]:
+    """What the recipe's `auto` settings mean here, and the model's configuration. Sets this process's threads.
+
+    Raises:
+        BadRecipe: the machine lacks what the recipe asks for.
+    """
     import torch
     from transformers import AutoConfig
 
@@ -41,6 +51,7 @@ def resolve_machine(job: TrainingJob) -> tuple[Machine, Any]:
 
 
 def load_tokenizer(folder: Path) -> Any:
+    """The base model's tokenizer, with a padding token."""
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
@@ -50,15 +61,21 @@ def load_tokenizer(folder: Path) -> Any:
 
 
 def make_plan(examples: Examples, recipe: SftRecipe) -> BatchPlan:
+    """The order of training, for all processes and accumulation steps.
+
+    Raises:
+        BadData: fewer examples than one batch takes.
+    """
     lengths = [len(e.input_ids) for e in examples.train]
     batches = recipe.steps * recipe.gradient_accumulation * recipe.processes
     try:
         return plan_batches(lengths, recipe.batch_size, batches, recipe.seed, recipe.length_window, recipe.processes)
     except ValueError as error:
-        raise BadData(f"{error}".capitalize()) from error
+        raise BadData(f"No batch can be made: {error}") from error
 
 
 def load_model(folder: Path, config: Any, machine: Machine) -> Any:
+    """The base model, from safetensors and without code of its own, in the machine's number type."""
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -77,16 +94,64 @@ def load_model(folder: Path, config: Any, machine: Machine) -> Any:
 
 def make_trainer(
     job: TrainingJob, machine: Machine, model: Any, tokenizer: Any, train: list[Encoded], plan: BatchPlan
-) -> Any:
+) -> ResponseTrainer:
+    """The trainer with a fresh adapter on the model, seeded by the recipe.
+
+    Raises:
+        BadRecipe: the model has no modules of the names in `lora.target_modules`.
+    """
     import torch
     from datasets import Dataset
-    from peft import LoraConfig
-    from trl import SFTConfig  # pyright: ignore[reportPrivateImportUsage]
 
     from ddd_llm.training.trainer import Collator, ResponseTrainer
 
+    rows = {
+        "input_ids": [e.input_ids for e in train],
+        "labels": [e.labels for e in train],
+        "row": list(range(len(train))),
+    }
+    try:
+        trainer = ResponseTrainer(
+            plan=plan,
+            half=machine.dtype == "bf16",
+            eager_up_to=machine.eager_up_to,
+            model=model,
+            args=_arguments(job, machine),
+            train_dataset=Dataset.from_dict(rows),
+            data_collator=Collator(tokenizer.pad_token_id),
+            processing_class=tokenizer,
+            peft_config=_adapter(job.recipe.lora),
+        )
+    except ValueError as error:
+        if "target modules" in str(error).lower():
+            raise BadRecipe("The base model has no modules of the names in lora.target_modules") from error
+        raise
+    # Deterministic mode fills every new tensor so that reading forgotten values shows; it costs time and changes no result.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
+    return trainer
+
+
+def matching_types(model: Any, machine: Machine) -> AbstractContextManager[Any]:
+    """Under autocast the adapter's weights are cast, so PEFT need not cast the activations first."""
+    from peft.helpers import disable_input_dtype_casting
+
+    return disable_input_dtype_casting(model) if machine.dtype == "bf16" else nullcontext()
+
+
+def _adapter(lora: LoraRecipe) -> Any:
+    from peft import LoraConfig
+
+    targets = lora.target_modules if isinstance(lora.target_modules, str) else list(lora.target_modules)
+    return LoraConfig(
+        r=lora.r, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=targets, task_type="CAUSAL_LM"
+    )
+
+
+def _arguments(job: TrainingJob, machine: Machine) -> Any:
+    from trl import SFTConfig  # pyright: ignore[reportPrivateImportUsage]
+
     recipe = job.recipe
-    args = SFTConfig(
+    return SFTConfig(
         output_dir=str(job.scratch),
         max_steps=recipe.steps,
         per_device_train_batch_size=recipe.batch_size,
@@ -99,9 +164,10 @@ def make_trainer(
         seed=recipe.seed,
         full_determinism=True,
         use_cpu=machine.device == "cpu",
-        bf16=False,  # the trainer's own autocast would turn every output to float32; `precision` does it instead
-        gradient_checkpointing=recipe.gradient_checkpointing and machine.device == "cuda",
-        max_length=None,
+        bf16=False,  # the trainer's own autocast would turn every output to float32; `ResponseTrainer` has its own
+        activation_checkpointing=recipe.gradient_checkpointing and machine.device == "cuda",
+        gradient_checkpointing=False,
+        max_length=None,  # nothing is cut: `read_examples` refused what is too long
         dataset_kwargs={"skip_prepare_dataset": True},
         remove_unused_columns=False,
         dataloader_pin_memory=machine.device == "cuda",
@@ -115,45 +181,3 @@ def make_trainer(
         disable_tqdm=True,
         log_level="error",
     )
-    rows = {
-        "input_ids": [e.input_ids for e in train],
-        "labels": [e.labels for e in train],
-        "row": list(range(len(train))),
-    }
-    lora = recipe.lora
-    targets = lora.target_modules if isinstance(lora.target_modules, str) else list(lora.target_modules)
-    try:
-        trainer = ResponseTrainer(
-            plan=plan,
-            half=machine.dtype == "bf16",
-            eager_up_to=machine.eager_up_to,
-            model=model,
-            args=args,
-            train_dataset=Dataset.from_dict(rows),
-            data_collator=Collator(tokenizer.pad_token_id),
-            processing_class=tokenizer,
-            peft_config=LoraConfig(
-                r=lora.r,
-                lora_alpha=lora.alpha,  # pyright: ignore[reportArgumentType]
-                lora_dropout=lora.dropout,
-                target_modules=targets,
-                task_type="CAUSAL_LM",
-            ),
-        )
-    except ValueError as error:
-        if "target modules" in str(error).lower():
-            raise BadRecipe("The base model has no modules of the names in lora.target_modules") from error
-        raise
-    # Deterministic mode fills every new tensor to make forgotten writes show; results do not depend on it and it
-    # costs time.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
-    return trainer
-
-
-def matching_types(model: Any, machine: Machine) -> Any:
-    """Under autocast the adapter's weights are cast, so PEFT need not cast the activations first."""
-    from contextlib import nullcontext
-
-    from peft.helpers import disable_input_dtype_casting
-
-    return disable_input_dtype_casting(model) if machine.dtype == "bf16" else nullcontext()

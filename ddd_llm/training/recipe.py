@@ -74,7 +74,7 @@ class LoraRecipe(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     r: int = Field(default=16, ge=1, le=1024, description="Rank.")
-    alpha: float = Field(default=32.0, gt=0, description="The adapter's output is scaled by alpha / r.")
+    alpha: int = Field(default=32, ge=1, description="The adapter's output is scaled by alpha / r.")
     dropout: float = Field(
         default=0.0, ge=0, lt=1, description="On the adapter's input. Few steps need none, and it costs time."
     )
@@ -119,7 +119,12 @@ class SftRecipe(BaseModel):
         default=5e-4, gt=0, le=1, description="Peak; about ten times that of full fine-tuning."
     )
     scheduler: Literal["linear", "cosine", "constant_with_warmup"] = "linear"
-    warmup_steps: int = Field(default=3, ge=0, description="Steps in which the learning rate rises from 0.")
+    warmup_steps: int = Field(
+        default=0,
+        ge=0,
+        description="Steps in which the learning rate rises, from 0 in the first. A fresh adapter changes nothing yet, so it "
+        "rarely needs them.",
+    )
     weight_decay: float = Field(default=0.0, ge=0)
     max_grad_norm: float = Field(default=1.0, gt=0, description="Gradients are scaled down to this norm.")
     seed: int = Field(
@@ -127,8 +132,8 @@ class SftRecipe(BaseModel):
     )
     dtype: Literal["auto", "bf16", "fp32"] = Field(
         default="auto",
-        description="Of the frozen base and of matrix products; adapter and optimizer are float32. auto: bf16 where the processor "
-        "multiplies it natively. The weights differ between the two, so pin it where they must not.",
+        description="Of the frozen base and of matrix products; adapter and optimizer are float32. auto: bf16 where the "
+        "processor multiplies it natively. The weights differ between the two, so pin it where they must not.",
     )
     attention: Literal["auto", "sdpa", "eager"] = Field(
         default="auto",

@@ -6,7 +6,6 @@ Heavy inside functions: torch, transformers, trl, peft, datasets.
 
 from __future__ import annotations
 
-import os
 import resource
 import shutil
 import sys
@@ -15,13 +14,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ddd_llm.training.artifacts import losses_from, write_adapter, write_refused, write_trained_on
-from ddd_llm.training.base_model import BaseModelError, BaseModelInfo, read_info
-from ddd_llm.training.batching import BatchPlan, plan_batches
-from ddd_llm.training.errors import BadData, BadRecipe, Preempted
-from ddd_llm.training.examples import Encoded, Examples, read_examples
+from ddd_llm.training.assemble import (
+    base_info,
+    load_model,
+    load_tokenizer,
+    make_plan,
+    make_trainer,
+    matching_types,
+    resolve_machine,
+)
+from ddd_llm.training.base_model import BaseModelInfo
+from ddd_llm.training.batching import BatchPlan
+from ddd_llm.training.errors import Preempted
+from ddd_llm.training.examples import Examples, read_examples
 from ddd_llm.training.files import canonical_json, fresh_folder, sync_folder
 from ddd_llm.training.job import TrainingJob
-from ddd_llm.training.machine import Machine, choose
+from ddd_llm.training.machine import Machine
 from ddd_llm.training.recipe import SftRecipe
 from ddd_llm.training.reporting import Report
 from ddd_llm.training.resume import Found, newest
@@ -68,9 +76,7 @@ def train_sft(job: TrainingJob, stop: StopRequest, report: Report) -> None:
 
 
 def _find_checkpoint(scratch: Path, job_digest: str, trainer: Any, report: Report) -> Found:
-    with (
-        trainer.accelerator.main_process_first()
-    ):  # the first process removes broken ones, the others then see the same
+    with trainer.accelerator.main_process_first():  # it removes broken ones, the others then see the same
         found = newest(scratch, job_digest)
     for name, reason in found.discarded:
         report({"kind": "phase", "message": f"{name} was discarded: {reason}"})
@@ -118,9 +124,9 @@ def _write_output(
 
     recipe = job.recipe
     part = fresh_folder(job.output.with_name(f"{job.output.name}.part"))
-    model = trainer.accelerator.unwrap_model(trainer.model)
+    model = trainer.settle()
     write_adapter(model, part / "adapter", base)
-    write_probe(model.float(), tokenizer, part / "probe.safetensors")
+    write_probe(model, tokenizer, part / "probe.safetensors")
     trained_on = write_trained_on(examples.train, plan, part / "trained_on.parquet")
     write_refused(examples.refused, part / "refused.parquet")
     losses = losses_from(trainer.state.log_history, plan, recipe.gradient_accumulation * recipe.processes)

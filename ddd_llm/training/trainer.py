@@ -139,6 +139,11 @@ class ResponseTrainer(SFTTrainer):
         """The number type of matrix products."""
         return torch.autocast(self.args.device.type, torch.bfloat16) if self._half else nullcontext()
 
+    def settle(self) -> Any:
+        """End training: the tuned model without wrappers, in float32 and with its default attention."""
+        self._attend(self._long_attention)
+        return self.accelerator.unwrap_model(self.model).float()
+
     def _attend(self, implementation: str) -> None:
         if implementation != self._attention:
             self._causal.set_attn_implementation(implementation)

@@ -84,6 +84,31 @@ def test_equal_bytes_made_twice_are_no_diamond(store: ArtifactStore) -> None:
     )
 
 
+def test_a_change_above_equal_data_is_no_diamond(store: ArtifactStore) -> None:
+    """corpus -> split -> {model, suite} -> report; the corpus changes, the split comes out the same, only the model is new."""
+    old_corpus = Session.begin(store, "r1").commit(make_record(store, "corpus", ["1"], run_id="r1"))
+    old_split = Session.begin(store, "r2").commit(make_record(store, "split", ["s"], (old_corpus.pin("input"),), "r2"))
+    suite = Session.begin(store, "r3").commit(make_record(store, "suite", ["q"], (old_split.pin("input"),), "r3"))
+    corpus = Session.begin(store, "r4").commit(make_record(store, "corpus", ["2"], run_id="r4"))
+    split = Session.begin(store, "r5").commit(make_record(store, "split", ["s"], (corpus.pin("input"),), "r5"))
+    model = Session.begin(store, "r6").commit(make_record(store, "model", ["m"], (split.pin("input"),), "r6"))
+    inputs = (suite.pin("input"), model.pin("input"))
+    Session.begin(store, "r7").commit(make_record(store, "report", ["x"], inputs, "r7"))
+    direct = (*inputs, old_corpus.pin("input"))
+    Session.begin(store, "r8").commit(make_record(store, "profile", ["x"], direct, "r8"))
+    both = make_record(store, "mixed", ["x"], (corpus.pin("input"), *direct), "r9")
+    with pytest.raises(Diamond, match="corpus"):
+        Session.begin(store, "r9").commit(both)
+
+
+def test_an_empty_batch_leaves_the_data_what_it_was(store: ArtifactStore) -> None:
+    rows, none = pa.table({"id": ["a"]}), pa.table({"id": pa.array([], pa.string())})
+    one = make_record(store).model_copy(update={"tables": {"t": store.put_table([("b1", rows)])}})
+    two = make_record(store).model_copy(update={"tables": {"t": store.put_table([("b1", rows), ("b2", none)])}})
+    empty = make_record(store).model_copy(update={"tables": {"t": store.put_table([("b2", none)])}})
+    assert one.content == two.content != empty.content
+
+
 def test_a_lease_is_exclusive_and_ends_with_its_process(store: ArtifactStore) -> None:
     with hold(store, "train"), pytest.raises(LeaseHeld, match=str(os.getpid())), hold(store, "train"):
         pass

@@ -132,7 +132,9 @@ def tiny_recipe(**changes: Any) -> SftRecipe:
     return SftRecipe(**(settings | changes))
 
 
-def tiny_job(root: Path, name: str = "run", rows: Sequence[dict[str, str]] | None = None, **changes: Any) -> TrainingJob:
+def tiny_job(
+    root: Path, name: str = "run", rows: Sequence[dict[str, str]] | None = None, **changes: Any
+) -> TrainingJob:
     """A job in a folder; base model and dataset are made once and shared by the jobs of a folder.
 
     Args:
