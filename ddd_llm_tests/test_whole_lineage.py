@@ -192,6 +192,17 @@ def test_other_homes_with_the_same_keys_have_the_same_digests(installation: Inst
         assert one.record.data_version == other.record.data_version, asset
 
 
+def test_a_mistake_in_the_recipe_is_said_at_once_with_its_line(installation: Installation, tmp_path: Path) -> None:
+    wrong = Installation(tmp_path)
+    shutil.copyfile(installation.root / "sources.yaml", tmp_path / "sources.yaml")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "recipe.yaml").write_text("sft:\n  steps: 10\n  learning_rate: fast\n")
+    done = wrong.refresh()
+    assert done.returncode == 1
+    assert f"{tmp_path / 'recipe.yaml'}:3: sft.learning_rate" in done.stderr
+    assert list(wrong.store.record_digests()) == []
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", range(25))
 def test_killed_at_any_moment_the_next_refresh_completes(

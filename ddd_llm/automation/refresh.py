@@ -16,6 +16,7 @@ from ddd_llm.automation.staleness import requests, survey
 from ddd_llm.automation.summary import summary
 from ddd_llm.platform.home import prepare_home
 from ddd_llm.platform.inputs import InputError
+from ddd_llm.platform.nodes import GRAPH
 from ddd_llm.platform.settings import Settings, load_settings
 from ddd_llm.store.artifact_store import ArtifactStore, open_store
 from ddd_llm.store.errors import StoreError
@@ -32,6 +33,9 @@ def refresh(settings: Settings, instance: dg.DagsterInstance, store: ArtifactSto
     from ddd_llm.corpus.capture import RAW, next_batch
     from ddd_llm.definitions import defs
 
+    for node in GRAPH:
+        if node.config is not None:
+            node.config(settings)  # a mistake in a file that people edit is said now, not after an hour of work
     for run in reconcile(instance, store):
         print(f"run {run[:8]} had died; it is marked as failed")
     store.backend.sweep()

@@ -43,7 +43,10 @@ class Wanted(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         meta = getattr(record, "dagster_meta", None)
         event = meta.get("dagster_event") if isinstance(meta, dict) else None
-        return bool(describe(event)) if event is not None else record.levelno >= logging.INFO
+        if event is not None:
+            return bool(describe(event))
+        # What follows from a failed step needs no line of its own for each of the steps behind it.
+        return record.levelno >= logging.INFO and "Dependencies for step" not in record.getMessage()
 
 
 def _logger(context: dg.InitLoggerContext) -> logging.Logger:

@@ -158,7 +158,9 @@ def _dependency(item: Input, partitioned: bool) -> dg.AssetDep:
 def lineage_check(
     *, asset: str, checks: Mapping[str, str], files: Sequence[str] = ()
 ) -> Callable[[Callable[[Held, ArtifactStore, Settings], Mapping[str, Verdict]]], dg.AssetChecksDefinition]:
-    """Make `function(held, store, settings)` a blocking Dagster check whose verdicts are attested on the record.
+    """Make `function(held, store, settings)` a Dagster check whose verdicts are attested on the record.
+
+    A verdict that the asset requires blocks what comes after; any other only warns.
 
     `checks` maps each verdict's name to its description; the function returns name -> (passed, sentence, metadata), and a
     name it leaves out counts as failed. A verdict by the same code (and `files` below `assets/`) on the same record is not
@@ -168,11 +170,14 @@ def lineage_check(
     def decorate(
         function: Callable[[Held, ArtifactStore, Settings], Mapping[str, Verdict]],
     ) -> dg.AssetChecksDefinition:
-        partitions = BATCHES if GRAPH[asset].partitioned else None
+        node = GRAPH[asset]
+        partitions = BATCHES if node.partitioned else None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PreviewWarning)  # partitioned checks; the pinned Dagster has them
             specs = [
-                dg.AssetCheckSpec(name, asset=asset, description=text, blocking=True, partitions_def=partitions)
+                dg.AssetCheckSpec(
+                    name, asset=asset, description=text, blocking=name in node.checks, partitions_def=partitions
+                )
                 for name, text in checks.items()
             ]
 
@@ -189,8 +194,16 @@ def lineage_check(
                 raise refuse(error) from error
             for name in checks:
                 passed, sentence, metadata = verdicts[name]
+                if not passed:
+                    context.log.warning(f"{asset}: check {name} failed: {sentence}")
+                severity = dg.AssetCheckSeverity.ERROR if name in node.checks else dg.AssetCheckSeverity.WARN
                 yield dg.AssetCheckResult(
-                    asset_key=asset, check_name=name, passed=passed, description=sentence, metadata=metadata
+                    asset_key=asset,
+                    check_name=name,
+                    passed=passed,
+                    description=sentence,
+                    metadata=metadata,
+                    severity=severity,
                 )
 
         return compute

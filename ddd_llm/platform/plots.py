@@ -91,7 +91,7 @@ def funnel(stages: Sequence[tuple[str, int, Mapping[str, int]]], title: str = ""
             if dropped:
                 axes.text(0, row + 0.38, _commonest(reasons), va="center", ha="left", fontsize=8.5, color=SOFT)
         _rows(axes, [label for label, _, _ in stages])
-        axes.set_xlim(0, max(1, *totals) * 1.42)
+        axes.set_xlim(0, max(1, *totals) * 1.5)
         axes.set_ylim(len(stages) - 0.4, -0.6)
         axes.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}")
         axes.set_xticks([t for t in axes.get_xticks() if t <= max(1, *totals)])

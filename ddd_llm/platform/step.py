@@ -128,10 +128,10 @@ class Step:
         return Progress(self.log, f"{self.node.name}: {what}", self._said)
 
     @contextmanager
-    def timed(self, what: str) -> Iterator[None]:
+    def timed(self, what: str, speaks: bool = False) -> Iterator[None]:
         """Measure a part of the step, in wall seconds, for the record's timings (never for its objects).
 
-        Work that says nothing for a while is said to be still going on.
+        Work that says nothing for a while is said to be still going on, unless it `speaks` for itself.
         """
         start = time.perf_counter()
         over = threading.Event()
@@ -144,6 +144,8 @@ class Step:
 
         self._said[0] = time.monotonic() - QUIET_SECONDS
         watch = threading.Thread(target=still, daemon=True)
+        if speaks:
+            over.set()
         watch.start()
         try:
             yield

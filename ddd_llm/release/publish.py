@@ -49,7 +49,7 @@ def register_record(store: ArtifactStore, held: Held, settings: Settings) -> str
     """Register the model of a `model_version` record, move the alias, attest it. Returns a sentence for the log.
 
     Raises:
-        RegistryError: MLflow cannot be reached, or what it holds does not give the trainer's logits.
+        RegistryUnavailable, RoundTripError, PackageError: as `registry.register` raises them.
     """
     from ddd_llm.release.registry import RegistryConfig, register, set_champion
 

@@ -1,7 +1,8 @@
 """Registration of a model version in MLflow: once per model digest, verified before it exists.
 
-Here belong MLflow's run, version and alias. Here do not belong whether a model may be registered (the gate) or what records
-say (the store). MLflow gets parameters, metrics, digests and the adapter; never the text of a document.
+Here belong MLflow's run, version and alias. Here do not belong how MLflow is reached (`connection`), whether a model may be
+registered (the gate) or what records say (the store). MLflow gets parameters, metrics, digests and the adapter; never the
+text of a document.
 
 Order of events, so that a kill at any point leaves something that a second call completes: run and artifacts; download and
 logit round trip; version with its tags in one write. A version therefore exists only if it was verified. On a local
@@ -11,18 +12,14 @@ creating one deletes their own.
 
 from __future__ import annotations
 
-import logging
-import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field
-
+from ddd_llm.release.connection import RegistryConfig, RegistryUnavailable, connected, exclusive
 from ddd_llm.release.package import build_package
 from ddd_llm.release.round_trip import RoundTrip, RoundTripError, check_round_trip
 
@@ -30,35 +27,21 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.tracking import MlflowClient
 
+__all__ = [
+    "CHAMPION",
+    "Registration",
+    "RegistryConfig",
+    "RegistryUnavailable",
+    "champion",
+    "find",
+    "register",
+    "set_champion",
+]
+
 CHAMPION = "champion"
 MODEL_DIGEST, ADAPTER_EFFECT, LOGIT_ERROR = "model_digest", "adapter_effect", "logit_error"
 _FOLDER = "model"
 _DIGEST = re.compile(r"[A-Za-z0-9:._-]+")
-_DEFAULTS = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "DO_NOT_TRACK": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
-}
-
-
-class RegistryConfig(BaseModel):
-    """Where MLflow lives, and under which name versions are registered."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    tracking_uri: str = Field(min_length=1)
-    artifact_root: str = Field(min_length=1, description="URI or absolute folder under which artifacts are kept")
-    name: str = Field(default="ddd-llm-demo", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,120}$")
-    logit_tolerance: float = Field(
-        default=0.01, gt=0, description="largest logit difference allowed after the round trip"
-    )
-    lock_seconds: float = Field(default=600, gt=0, description="how long to wait for another process that registers")
-
-
-class RegistryUnavailable(RuntimeError):
-    """MLflow could not be reached or refused; what was made is kept, and registering again completes it."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +92,7 @@ def register(
     if not _DIGEST.fullmatch(model_digest):
         raise ValueError("a model digest is letters, digits and :._- only")
     every = {**tags, MODEL_DIGEST: model_digest}
-    with _mlflow(config) as client, _lock(config):
+    with connected(config) as client, exclusive(config):
         found = _version(client, config.name, model_digest)
         if found is not None:
             return _registration(found, model_digest, created=False)
@@ -134,7 +117,7 @@ def find(config: RegistryConfig, model_digest: str) -> Registration | None:
     Raises:
         RegistryUnavailable: MLflow is down.
     """
-    with _mlflow(config) as client:
+    with connected(config) as client:
         found = _version(client, config.name, model_digest)
         return None if found is None else _registration(found, model_digest, created=False)
 
@@ -145,7 +128,7 @@ def champion(config: RegistryConfig) -> int | None:
     Raises:
         RegistryUnavailable: MLflow is down.
     """
-    with _mlflow(config) as client:
+    with connected(config) as client:
         held = [m for m in client.search_registered_models(f"name = '{config.name}'") if CHAMPION in m.aliases]
         return int(held[0].aliases[CHAMPION]) if held else None
 
@@ -157,63 +140,11 @@ def set_champion(config: RegistryConfig, version: int) -> int | None:
         RegistryUnavailable: MLflow is down, or there is no such version.
     """
     before = champion(config)
-    with _mlflow(config) as client:
+    with connected(config) as client:
         client.get_model_version(config.name, str(version))
         if before != version:
             client.set_registered_model_alias(config.name, CHAMPION, str(version))
     return before
-
-
-@contextmanager
-def _mlflow(config: RegistryConfig) -> Iterator[MlflowClient]:
-    for key, value in _DEFAULTS.items():
-        os.environ.setdefault(key, value)
-    import requests
-    from mlflow.exceptions import MlflowException
-    from mlflow.tracking import MlflowClient
-    from sqlalchemy.exc import SQLAlchemyError
-
-    for noisy in ("alembic", "mlflow.store.db.utils"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    try:
-        yield MlflowClient(tracking_uri=config.tracking_uri, registry_uri=config.tracking_uri)
-    except (MlflowException, SQLAlchemyError, requests.RequestException) as error:
-        detail = str(error).replace(config.tracking_uri, "MLflow").splitlines()[:1]
-        raise RegistryUnavailable(
-            f"MLflow at {_redacted(config.tracking_uri)} did not answer as it should ({type(error).__name__}: "
-            f"{_redacted(detail[0] if detail else '')}). Nothing is lost: start it and materialise this again."
-        ) from None
-
-
-def _redacted(text: str) -> str:
-    return re.sub(r"(\w+://[^\s/:@]*):[^\s@]*@", r"\1:***@", text)
-
-
-def _lock(config: RegistryConfig) -> AbstractContextManager[Any]:
-    from filelock import FileLock, Timeout
-    from sqlalchemy.engine import make_url
-
-    if not config.tracking_uri.startswith("sqlite:"):
-        return nullcontext()
-    database = make_url(config.tracking_uri).database
-    if not database:
-        raise RegistryUnavailable("an in-memory database holds no registration: name a file in the tracking URI")
-    folder = Path(database).resolve().parent
-    folder.mkdir(parents=True, exist_ok=True)
-
-    @contextmanager
-    def held() -> Iterator[None]:
-        lock = FileLock(folder / f"{config.name}.register.lock")
-        try:
-            lock.acquire(timeout=config.lock_seconds)
-        except Timeout:
-            raise RegistryUnavailable(f"another process registers '{config.name}' and did not finish in time") from None
-        try:
-            yield
-        finally:
-            lock.release()
-
-    return held()
 
 
 def _version(client: MlflowClient, name: str, model_digest: str) -> ModelVersion | None:

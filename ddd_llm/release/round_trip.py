@@ -33,27 +33,26 @@ def check_round_trip(base_dir: Path, adapter_dir: Path, probe: Path, tolerance: 
     Args:
         base_dir: the base model (safetensors).
         adapter_dir: the adapter, in PEFT's format.
-        probe: safetensors file with `input_ids` (B, T) int64, `attention_mask` (B, T) and `logits` (B, T, V) float32: the tuned
-            model's logits. Its metadata may name the `dtype` they were computed in; float32 without it.
-        tolerance: largest difference allowed at any position that the mask keeps. Beyond it, the difference must be less than
-            a tenth of the adapter's effect, so that a lost adapter never passes for rounding.
+        probe: safetensors file with `input_ids_N` (tokens,) int64 and `logits_N` (vocabulary,) float32 for N = 0, 1, ...: what
+            the tuned model with float32 weights says at the last position of each prompt.
+        tolerance: largest difference allowed. It must also be less than a tenth of the adapter's effect, so that a lost
+            adapter never passes for rounding.
 
     Raises:
         RoundTripError: the probe cannot be read, logits differ or are not finite, or the adapter changes nothing.
     """
     import torch
 
-    ids, mask, expected, dtype = _read_probe(probe)
-    model = load_tuned(base_dir, adapter_dir, dtype)
+    prompts, expected = _read_probe(probe)
+    model = load_tuned(base_dir, adapter_dir)
     with torch.inference_mode():
-        tuned = model(input_ids=ids, attention_mask=mask).logits.float()
+        tuned = _last_logits(model, prompts)
         with model.disable_adapter():
-            bare = model(input_ids=ids, attention_mask=mask).logits.float()
+            bare = _last_logits(model, prompts)
     if tuned.shape != expected.shape:
         raise RoundTripError(f"logits have the shape {tuple(tuned.shape)}, the probe {tuple(expected.shape)}")
-    kept = mask.bool()
-    error = float((tuned - expected)[kept].abs().max())
-    effect = float((expected - bare)[kept].abs().max())
+    error = float((tuned - expected).abs().max())
+    effect = float((expected - bare).abs().max())
     if not (math.isfinite(error) and math.isfinite(effect)):
         raise RoundTripError("logits are not finite")
     if effect == 0.0:
@@ -68,8 +67,8 @@ def check_round_trip(base_dir: Path, adapter_dir: Path, probe: Path, tolerance: 
     return RoundTrip(error, effect)
 
 
-def load_tuned(base_dir: Path, adapter_dir: Path, dtype: torch.dtype | None = None) -> Any:
-    """Base with adapter in eval mode on the CPU, from safetensors only; `dtype` None keeps that of the base.
+def load_tuned(base_dir: Path, adapter_dir: Path) -> Any:
+    """Base with adapter in float32 and eval mode on the CPU, from safetensors only.
 
     Raises:
         RoundTripError: the folders do not load.
@@ -78,29 +77,33 @@ def load_tuned(base_dir: Path, adapter_dir: Path, dtype: torch.dtype | None = No
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
-    kind = dtype if dtype is not None else "auto"
     try:
         base: Any = AutoModelForCausalLM.from_pretrained(
-            base_dir, dtype=kind, local_files_only=True, use_safetensors=True, trust_remote_code=False
+            base_dir, dtype=torch.float32, local_files_only=True, use_safetensors=True, trust_remote_code=False
         )
-        model = PeftModel.from_pretrained(base, str(adapter_dir), autocast_adapter_dtype=dtype == torch.float32)
+        return PeftModel.from_pretrained(base, str(adapter_dir)).eval()
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise RoundTripError(f"base and logged adapter do not load: {error}") from error
-    return model.eval()
 
 
-def _read_probe(probe: Path) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.dtype]:
+def _last_logits(model: Any, prompts: list[torch.Tensor]) -> torch.Tensor:
     import torch
-    from safetensors import SafetensorError, safe_open
+
+    return torch.stack([model(input_ids=ids[None]).logits[0, -1].float() for ids in prompts])
+
+
+def _read_probe(probe: Path) -> tuple[list[torch.Tensor], torch.Tensor]:
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
 
     try:
-        with safe_open(probe, framework="pt") as file:
-            named = (file.metadata() or {}).get("dtype", "float32").removeprefix("torch.")
-            ids, mask, logits = (file.get_tensor(name) for name in ("input_ids", "attention_mask", "logits"))
-    except (OSError, SafetensorError) as error:
+        tensors = load_file(probe)
+        count = sum(name.startswith("logits_") for name in tensors)
+        prompts = [tensors[f"input_ids_{n}"].long() for n in range(count)]
+        expected = torch.stack([tensors[f"logits_{n}"].float() for n in range(count)])
+    except (OSError, SafetensorError, KeyError, RuntimeError) as error:
         raise RoundTripError(f"the probe {probe.name} cannot be read: {error}") from error
-    if named not in ("float32", "bfloat16", "float16"):
-        raise RoundTripError(f"the probe {probe.name} names an unknown dtype")
-    if ids.numel() == 0 or not bool(mask.bool().any()):
-        raise RoundTripError(f"the probe {probe.name} is empty")
-    return ids.long(), mask.long(), logits.float(), getattr(torch, named)
+    if any(ids.ndim != 1 or len(ids) == 0 for ids in prompts):
+        raise RoundTripError(f"the probe {probe.name} holds an empty prompt")
+    return prompts, expected

@@ -18,6 +18,7 @@ from ddd_llm.store.log import Log
 from ddd_llm.store.records import Record
 
 DEFAULT_MIN_AGE = 24 * 3600.0
+RUN_AGE = 7 * 24 * 3600.0  # no run is taken for alive longer than this
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def _run_records(store: ArtifactStore) -> set[str]:
     for key in store.backend.keys("runs"):
         body = json.loads(store.backend.read(key))
         gone = body["host"] == socket.gethostname() and not pid_alive(body["pid"])
-        if gone or store.backend.age(key) > 7 * 24 * 3600:
+        if gone or store.backend.age(key) > RUN_AGE:
             continue
         for asset, partition, seq in body["heads"]:
             kept.add(store.head_log(asset, partition).get(seq).body["record"])
@@ -83,10 +84,11 @@ def collect(store: ArtifactStore, min_age: float = DEFAULT_MIN_AGE, dry_run: boo
         dead_attestations = [
             key for digest in dead_records for key in backend.keys(store.attestation_log(digest).prefix)
         ]
+        old_runs = [key for key in backend.keys("runs") if backend.age(key) > RUN_AGE]
         size = sum(_size(store, key) for key in dead_objects)
         if not dry_run:
             # Heads first and objects last: what a half-done collection leaves is never a name without bytes.
-            for key in dead_heads + dead_attestations + [record_key(d) for d in dead_records] + dead_objects:
+            for key in old_runs + dead_heads + dead_attestations + [record_key(d) for d in dead_records] + dead_objects:
                 backend.delete(key)
         swept = 0 if dry_run else backend.sweep()
         return Collected(len(dead_records), len(dead_objects), size, len(dead_heads), len(dead_attestations), swept)

@@ -88,7 +88,7 @@ def sft_model(step: Step, context: dg.AssetExecutionContext) -> None:
         output=output,
     )
     try:
-        with step.timed("train"):
+        with step.timed("train", speaks=True):
             train(job, context)
     except TrainingError as error:
         raise refuse(error, retry=error.retry) from error

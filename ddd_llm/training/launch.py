@@ -23,19 +23,8 @@ _SPINS = "2000"
 
 def command(job_path: Path, recipe: SftRecipe) -> list[str]:
     """The command that trains the job in a file: `accelerate launch` under a supervisor that passes signals on."""
-    launch = [
-        *(sys.executable, "-m", "accelerate.commands.launch"),
-        *("--num_processes", str(recipe.processes)),
-        *("--num_machines", "1"),
-        *("--mixed_precision", "no"),
-        *("--dynamo_backend", "no"),
-        *("--num_cpu_threads_per_process", str(recipe.threads)),
-    ]
-    if recipe.processes > 1:
-        launch += ["--main_process_port", "0"]
-        launch += [] if recipe.device == "cpu" else ["--multi_gpu"]
-    if recipe.device == "cpu":
-        launch.append("--cpu")
+    several_cpus = recipe.processes > 1 and recipe.device == "cpu"
+    launch = _torchrun(recipe) if several_cpus else _accelerate(recipe)
     worker = ["-m", "ddd_llm.training.worker", str(job_path)]
     supervisor = [
         sys.executable,
@@ -46,6 +35,27 @@ def command(job_path: Path, recipe: SftRecipe) -> list[str]:
         "--",
     ]
     return [*supervisor, *launch, *worker]
+
+
+def _accelerate(recipe: SftRecipe) -> list[str]:
+    line = [
+        *(sys.executable, "-m", "accelerate.commands.launch"),
+        *("--num_processes", str(recipe.processes)),
+        *("--num_machines", "1"),
+        *("--mixed_precision", "no"),
+        *("--dynamo_backend", "no"),
+        *("--num_cpu_threads_per_process", str(recipe.threads)),
+    ]
+    if recipe.processes > 1:
+        line += ["--multi_gpu", "--main_process_port", "0"]
+    elif recipe.device == "cpu":
+        line.append("--cpu")
+    return line
+
+
+def _torchrun(recipe: SftRecipe) -> list[str]:
+    """What `accelerate launch` starts for several GPUs; it starts a single process when it is told to use the CPU."""
+    return [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(recipe.processes)]
 
 
 def environment(recipe: SftRecipe) -> dict[str, str]:

@@ -70,12 +70,13 @@ def write_probe(model: Any, path: Path) -> None:
     import torch
     from safetensors.torch import save_file
 
-    ids = torch.arange(24).reshape(2, 12) % 96
-    mask = torch.ones_like(ids)
-    mask[0, :4] = 0
-    with torch.inference_mode():
-        logits = model(input_ids=ids, attention_mask=mask).logits.float()
-    save_file({"input_ids": ids, "attention_mask": mask, "logits": logits.contiguous()}, path)
+    tensors = {}
+    for n, length in enumerate((5, 12, 9)):
+        ids = torch.arange(n, n + length) * 7 % 96
+        with torch.inference_mode():
+            logits = model(input_ids=ids[None]).logits[0, -1].float()
+        tensors |= {f"input_ids_{n}": ids, f"logits_{n}": logits.clone()}
+    save_file(tensors, path)
 
 
 @pytest.fixture(scope="session")

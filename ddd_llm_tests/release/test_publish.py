@@ -132,7 +132,7 @@ def test_an_adapter_that_is_not_the_trained_one_is_refused(
     from safetensors.numpy import load_file, save_file
 
     probe = load_file(trained.probe)
-    probe["logits"] = probe["logits"] + 1.0
+    probe["logits_0"] = probe["logits_0"] + 1.0
     changed = tmp_path / "probe.safetensors"
     save_file(probe, changed)
     store = open_store(settings.store)

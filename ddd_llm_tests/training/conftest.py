@@ -1,4 +1,4 @@
-"""Fixtures of the training tests: one tiny base model per session, and a process whose settings training does not leave changed."""
+"""Fixtures of the training tests: one tiny base model per session, and torch settings put back after each test."""
 
 from __future__ import annotations
 

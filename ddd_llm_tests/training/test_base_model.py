@@ -284,7 +284,7 @@ def test_gguf_that_changed_is_refused(package: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "says"), [({"architecture": "gpt2"}, "architecture 'gpt2'"), ({"pre": "unheard-of"}, "pre-tokenizer")]
 )
-def test_gguf_that_is_not_known_is_refused(package: Path, tmp_path: Path, change: dict[str, str], says: str) -> None:
+def test_gguf_that_is_not_known_is_refused(package: Path, tmp_path: Path, change: dict[str, Any], says: str) -> None:
     write_gguf(package, **change)
     with pytest.raises(BaseModelError, match=says):
         prepare(package_spec(package), tmp_path / "a", silent)

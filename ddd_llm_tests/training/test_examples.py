@@ -85,7 +85,7 @@ def test_templates_that_fail_or_rewrite() -> None:
     tokenizer: Any = tiny_tokenizer()
     messages = parse_messages(conversation("q", "a"))
     tokenizer.chat_template = "{{ raise_exception(messages[0]['content']) }}"
-    with pytest.raises(RefusedError, match="^template_failed$"):
+    with pytest.raises(RefusedError, match=r"^template_failed$"):
         encode("x", messages, tokenizer, 100)
     tokenizer.chat_template = "{{ messages|length }}{% for m in messages %}{{ m['content'] }}{% endfor %}"
     with pytest.raises(RefusedError, match="template_not_incremental"):

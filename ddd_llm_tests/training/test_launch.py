@@ -59,11 +59,15 @@ def wait_for_line(process: subprocess.Popen[str], start_of_line: str) -> None:
 
 def test_command_and_environment_say_what_runs(root: Path) -> None:
     recipe = tiny_job(root, threads=3, processes=2).recipe
-    line = command(Path("/x/job.json"), recipe)
+    line = command(Path("/x/job.json"), recipe.model_copy(update={"processes": 1}))
     assert line[:3] == [sys.executable, "-m", "ddd_llm.training.supervisor"]
-    assert ["-m", "ddd_llm.training.worker", "/x/job.json"] == line[-3:]
-    assert "--cpu" in line
-    assert line[line.index("--num_processes") + 1] == "2"
+    assert "accelerate.commands.launch" in line
+    assert line[-4:] == ["--cpu", "-m", "ddd_llm.training.worker", "/x/job.json"]
+    several = command(Path("/x/job.json"), recipe)
+    assert several[several.index("--nproc_per_node") + 1] == "2"
+    gpus = command(Path("/x/job.json"), recipe.model_copy(update={"device": "cuda"}))
+    assert gpus[gpus.index("--num_processes") + 1] == "2"
+    assert "--multi_gpu" in gpus
     values = environment(recipe)
     assert (values["OMP_NUM_THREADS"], values["HF_HUB_OFFLINE"], values["HF_HUB_DISABLE_TELEMETRY"]) == ("3", "1", "1")
     assert values["PATH"] == os.environ["PATH"]
