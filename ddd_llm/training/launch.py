@@ -18,7 +18,7 @@ from ddd_llm.training.worker import OUTCOME_FILE
 # How long a thread spins at a barrier before it sleeps. GNU OpenMP's default spins for milliseconds, which on a
 # machine where something else runs wastes whole time slices: measured on two contended cores,
 # 29 s a step against 5 s.
-_SPINS = "2000"
+_SPINS = "100"
 
 
 def command(job_path: Path, recipe: SftRecipe) -> list[str]:

@@ -51,8 +51,9 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 
 @pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as made:
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    (tmp_path / "dagster").mkdir()
+    with dg.DagsterInstance.local_temp(str(tmp_path / "dagster")) as made:
         yield made
 
 
@@ -60,7 +61,9 @@ def tick(
     sensor: dg.SensorDefinition, instance: dg.DagsterInstance, cursor: str | None
 ) -> tuple[list[dg.RunRequest], str, str | None]:
     """(requests, reason for none, new cursor) of one evaluation."""
-    context = dg.build_sensor_context(instance=instance, cursor=cursor, resources={"lineage": Lineage()})
+    context = dg.build_sensor_context(
+        instance=instance, cursor=cursor, resources={"lineage": Lineage()}, repository_def=defs.get_repository_def()
+    )
     data = sensor.evaluate_tick(context)
     return list(data.run_requests or []), data.skip_message or "", data.cursor
 
@@ -153,9 +156,12 @@ def test_a_run_whose_process_died_is_failed_and_the_next_one_starts(
     assert "asked 1 times already" in why
 
 
-def test_a_lost_dagster_database_is_refilled_from_the_store(settings: Settings, instance: dg.DagsterInstance) -> None:
+def test_a_lost_dagster_database_is_refilled_from_the_store(
+    settings: Settings, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
     assert ingest(instance, "batch-00001").success
-    with dg.DagsterInstance.ephemeral() as fresh:
+    (tmp_path / "fresh").mkdir()
+    with dg.DagsterInstance.local_temp(str(tmp_path / "fresh")) as fresh:
         tick(stale_assets, fresh, None)
         assert fresh.get_dynamic_partitions("batch") == ["batch-00001"]
 

@@ -118,7 +118,9 @@ def test_a_killed_registration_is_completed_by_the_next_run(
     store = open_store(settings.store)
     prepare(store, trained, True)
     with monkeypatch.context() as patch:
-        patch.setattr(ArtifactStore, "attest", lambda *args, **kwargs: (_ for _ in ()).throw(StoreError("it ended here")))
+        patch.setattr(
+            ArtifactStore, "attest", lambda *args, **kwargs: (_ for _ in ()).throw(StoreError("it ended here"))
+        )
         assert not materialise().success
     assert versions(store) == []
     assert materialise().success
