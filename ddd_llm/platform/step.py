@@ -117,9 +117,11 @@ class Step:
 
     def resumable(self) -> Path:
         """A folder that outlives a killed step and is found again by the next one with the same fingerprint."""
-        folder = self.settings.work / "resume" / self._expected.fingerprint[:32]
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+        self._resumable().mkdir(parents=True, exist_ok=True)
+        return self._resumable()
+
+    def _resumable(self) -> Path:
+        return self.settings.work / "resume" / self._expected.fingerprint[:32]
 
     # saying ----------------------------------------------------------------------------------------------------
 
@@ -213,7 +215,9 @@ class Step:
             started=self._started,
             finished=now(),
         )
-        return self.session.commit(record)
+        held = self.session.commit(record)
+        shutil.rmtree(self._resumable(), ignore_errors=True)
+        return held
 
     def clean(self) -> None:
         """Remove the scratch folder."""
