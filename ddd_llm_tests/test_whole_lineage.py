@@ -25,6 +25,7 @@ from ddd_llm.platform.settings import CHECKOUT
 from ddd_llm.store.artifact_store import ArtifactStore, open_store
 from ddd_llm.store.session import Session
 from ddd_llm.store.verify import verify
+from ddd_llm.training.base_model import model_digest
 from ddd_llm_tests.training.tiny import tiny_model
 
 PACKAGE = "networkx"
@@ -82,7 +83,14 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
     (root / "sources.yaml").write_text(yaml.safe_dump(sources()))
     tiny_model(root / "base", seed=1)
     recipe = yaml.safe_load((CHECKOUT / "assets" / "recipes" / "demo.yaml").read_text())
-    recipe["base_model"] = {"id": "tiny", "kind": "folder", "location": str(root / "base"), "licence": "MIT"}
+    pin = model_digest(root / "base")
+    recipe["base_model"] = {
+        "id": "tiny",
+        "kind": "folder",
+        "location": str(root / "base"),
+        "sha256": pin,
+        "licence": "MIT",
+    }
     recipe["sft"] |= {
         "steps": 6,
         "save_every": 2,

@@ -86,7 +86,9 @@ def quarantine_verdict(summary: dict[str, Any]) -> tuple[bool, str, dict[str, ob
     """Whether so little of a batch is broken that nobody needs to look."""
     seen, broken = summary["documents_in"], summary["dropped"]
     share = broken / seen if seen else 0.0
-    sentence = f"{broken:,} of {seen:,} records are in quarantine ({share:.2%}; above {MOST_BROKEN:.0%} somebody should look)"
+    sentence = (
+        f"{broken:,} of {seen:,} records are in quarantine ({share:.2%}; above {MOST_BROKEN:.0%} somebody should look)"
+    )
     return share <= MOST_BROKEN, sentence, {"share": round(share, 6), "quarantined": broken}
 
 

@@ -6,6 +6,7 @@ already the head's, holds a lease, writes the record, and shows it. `@lineage_ch
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from inspect import cleandoc
 from typing import Any
 
 import dagster as dg
@@ -91,7 +92,7 @@ def lineage_asset(
             group_name=group,
             owners=[f"team:{owner}"],
             kinds=kinds,
-            description=function.__doc__,
+            description=cleandoc(function.__doc__ or ""),
             deps=[_dependency(i, partitioned) for i in node.inputs if i.asset != node.name],
             partitions_def=BATCHES if partitioned else None,
             code_version=node.code_version,

@@ -10,7 +10,7 @@ import dagster as dg
 from ddd_llm.platform.nodes import Node
 from ddd_llm.platform.settings import Settings
 from ddd_llm.store.artifact_store import ArtifactStore
-from ddd_llm.store.records import REPORT, Record
+from ddd_llm.store.records import REPORT, TableRef
 from ddd_llm.store.session import Held
 
 LARGEST_PICTURE = 120_000
@@ -48,9 +48,9 @@ def materialisation_metadata(
             found[title] = picture_markdown(store.read_bytes(ref), title)
     if f"{REPORT}index.html" in record.files:
         found["report"] = dg.MetadataValue.url(settings.page_url(held.digest))
-    if record.tables:
-        found["dagster/row_count"] = next(iter(record.tables.values())).rows
-        found["dagster/column_schema"] = _schema(node, record)
+    if record.main_table is not None:
+        found["dagster/row_count"] = record.rows
+        found["dagster/column_schema"] = _schema(node, record.tables[record.main_table])
     if record.timings:
         found["seconds per part"] = table_markdown([{"part": k, "seconds": v} for k, v in record.timings.items()])
     found["record"] = held.digest
@@ -67,8 +67,6 @@ def _shown(value: Any) -> Any:
     return value
 
 
-def _schema(node: Node, record: Record) -> dg.TableSchema:
-    first = next(iter(record.tables.values()))
-    return dg.TableSchema(
-        [dg.TableColumn(name, kind, description=node.columns.get(name)) for name, kind in first.columns.items()]
-    )
+def _schema(node: Node, table: TableRef) -> dg.TableSchema:
+    columns = table.columns.items()
+    return dg.TableSchema([dg.TableColumn(name, kind, description=node.columns.get(name)) for name, kind in columns])

@@ -16,7 +16,7 @@ from ddd_llm.platform.environment import library_versions
 from ddd_llm.platform.settings import Settings
 from ddd_llm.store.artifact_store import object_key
 from ddd_llm.store.canonical import stream_digest
-from ddd_llm.store.errors import Corrupt, NotFound, Unreadable
+from ddd_llm.store.errors import Corrupt, NotFound, Refused, Unreadable
 from ddd_llm.store.records import Pin, fingerprint
 from ddd_llm.store.session import Held, Session, unmet
 
@@ -169,6 +169,12 @@ def status(
     except (Corrupt, NotFound) as error:
         return Status("stale", (f"its record does not verify: {error}",))
     if head is None:
+        try:
+            resolve(session, node, partition)
+        except Refused as error:
+            return Status("blocked", (str(error),))
+        except (Unreadable, Corrupt, NotFound):
+            pass  # its inputs are still to be made, which the same run does
         return Status("stale", ("it has never been materialised",))
     if verify and not intact(session, head):
         return Status("stale", ("stored bytes of it are damaged",), head=head)

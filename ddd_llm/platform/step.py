@@ -159,7 +159,7 @@ class Step:
     # outputs ---------------------------------------------------------------------------------------------------
 
     def put_table(self, name: str, rows: pa.Table | Iterable[tuple[str, pa.Table]], segment: str = "all") -> None:
-        """Store a table, whole or as (segment name, rows) pairs."""
+        """Store a table, whole or as (segment name, rows) pairs. The first one stored is the record's main table."""
         pairs = [(segment, rows)] if isinstance(rows, pa.Table) else rows
         self._tables[name] = self.store.put_table(pairs)
 
@@ -200,6 +200,7 @@ class Step:
             asset=self.node.name,
             partition=self.partition,
             tables=self._tables,
+            main_table=next(iter(self._tables), None),
             files=self._files,
             inputs=self._expected.pins,
             fingerprint=self._expected.fingerprint,

@@ -26,6 +26,10 @@ class Unreadable(StoreError):
     """A record that may not be read: no record yet, or a required verdict failed or is missing."""
 
 
+class Refused(Unreadable):
+    """A record that may not be read because a required verdict is bad: waiting or running again does not help."""
+
+
 class Diamond(StoreError):
     """Inputs that rest on different versions of one common ancestor."""
 

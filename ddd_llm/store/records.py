@@ -70,6 +70,7 @@ class Record(Frozen):
     asset: str
     partition: str | None = None
     tables: dict[str, TableRef] = Field(default_factory=dict)
+    main_table: str | None = None
     files: dict[str, ObjectRef] = Field(default_factory=dict)
     inputs: tuple[Pin, ...] = ()
     fingerprint: str
@@ -87,7 +88,9 @@ class Record(Frozen):
 
     @property
     def rows(self) -> int:
-        """Rows over all tables."""
+        """Rows of the main table; over all tables where none is the main one."""
+        if self.main_table is not None:
+            return self.tables[self.main_table].rows
         return sum(table.rows for table in self.tables.values())
 
     @property

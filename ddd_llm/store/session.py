@@ -13,7 +13,7 @@ from graphlib import TopologicalSorter
 
 from ddd_llm.store.artifact_store import ArtifactStore, now
 from ddd_llm.store.canonical import canonical_json
-from ddd_llm.store.errors import Diamond, HeadMoved, NotFound, Unreadable
+from ddd_llm.store.errors import Diamond, HeadMoved, NotFound, Refused, Unreadable
 from ddd_llm.store.log import safe_name
 from ddd_llm.store.records import Pin, Record
 
@@ -99,7 +99,8 @@ class Session:
         bad = unmet(self.store, held)
         if bad:
             said = ", ".join(f"{check} {state}" for check, state in bad.items())
-            raise Unreadable(f"{name} may not be read ({said}): mend its cause and materialise {name} again")
+            kind = Refused if "failed" in bad.values() else Unreadable
+            raise kind(f"{name} may not be read ({said}): mend its cause and materialise {name} again")
         return held
 
     def commit(self, record: Record) -> Held:

@@ -61,8 +61,15 @@ def tick(
     sensor: dg.SensorDefinition, instance: dg.DagsterInstance, cursor: str | None
 ) -> tuple[list[dg.RunRequest], str, str | None]:
     """(requests, reason for none, new cursor) of one evaluation."""
-    context = dg.build_sensor_context(
-        instance=instance, cursor=cursor, resources={"lineage": Lineage()}, repository_def=defs.get_repository_def()
+    context = dg.SensorEvaluationContext(
+        instance_ref=instance.get_ref(),  # without it Dagster cannot look partitions up, as the daemon does
+        last_tick_completion_time=None,
+        last_run_key=None,
+        cursor=cursor,
+        repository_name=None,
+        instance=instance,
+        repository_def=defs.get_repository_def(),
+        resources={"lineage": Lineage()},
     )
     data = sensor.evaluate_tick(context)
     return list(data.run_requests or []), data.skip_message or "", data.cursor

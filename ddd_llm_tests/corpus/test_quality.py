@@ -171,7 +171,7 @@ def test_every_rule_states_its_origin_and_version() -> None:
         {"rules": [{"rule": "lorem_ipsum"}, {"rule": "lorem_ipsum"}]},
         {"rules": [{"rule": "boilerplate", "patterns": ["(unclosed"]}]},
         {"approved_by": ""},
-        {"approved_on": None},
+        {"approved_on": "soon"},
         {"unknown": 1},
     ],
 )

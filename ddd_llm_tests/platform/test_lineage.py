@@ -151,8 +151,10 @@ def test_a_failed_verdict_stops_this_run_and_later_ones(world: World) -> None:
     result = world.run()
     assert not result.success
     assert "counted" not in world.calls
-    blocked = staleness.survey(world.store, world.settings)
-    assert [s.asset for s in blocked.stale] == ["counted"]
+    found = staleness.survey(world.store, world.settings)
+    assert found.stale == (), "running again would not help, so nothing asks for it"
+    assert [s.asset for s in found.blocked] == ["counted"]
+    assert "not_empty failed" in found.blocked[0].why[0]
 
 
 def test_a_lost_verdict_is_asked_for_again(world: World) -> None:
