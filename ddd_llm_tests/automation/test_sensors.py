@@ -76,11 +76,11 @@ def tick(
 
 
 def ingest(instance: dg.DagsterInstance, batch: str) -> dg.ExecuteInProcessResult:
+    """Make everything that is made per batch."""
     register_batches(instance, [batch])
+    per_batch = [dg.AssetKey(name) for name in ("raw_documents", "governed_documents", "document_signatures")]
     job = defs.resolve_job_def("lineage")
-    return job.execute_in_process(
-        instance=instance, partition_key=batch, asset_selection=[dg.AssetKey("raw_documents")]
-    )
+    return job.execute_in_process(instance=instance, partition_key=batch, asset_selection=per_batch)
 
 
 def test_new_files_are_ingested_once_they_rest(
