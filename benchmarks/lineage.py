@@ -93,7 +93,7 @@ def training(store_uri: str, heads: dict[str, Held], rounds: int, steps: int) ->
     """Tokens per second of our worker and of a plain TRL script, same model, data and settings, in turns."""
     import pyarrow.parquet as pq
 
-    from ddd_llm.training.launch import run_plain
+    from ddd_llm.training.launch import environment, run_plain
     from ddd_llm.training.recipe import SftRecipe
     from ddd_llm.training.worker import TrainingJob
 
@@ -115,12 +115,18 @@ def training(store_uri: str, heads: dict[str, Held], rounds: int, steps: int) ->
                 output=root / f"out{number}",
             )
             run_plain(job)
-            ours.append(json.loads((job.output / "timings.json").read_bytes())["tokens_per_second"])
-            path = root / f"job{number}.json"
-            path.write_text(job.model_dump_json())
-            script = Path(__file__).parent / "_plain_trl.py"
-            done = subprocess.run([sys.executable, str(script), str(path)], capture_output=True, text=True, check=True)
-            plain.append(json.loads(done.stdout.strip().splitlines()[-1])["tokens_per_second"])
+            ours.append(json.loads((job.output / "timings.json").read_bytes())["tokens_per_s"])
+            settings = root / "recipe.json"
+            done = json.loads((job.output / "metrics.json").read_bytes())
+            attention = "eager" if done["eager_up_to"] else "sdpa"
+            settings.write_text(
+                recipe.model_copy(update={"dtype": done["dtype"], "attention": attention}).model_dump_json()
+            )
+            script = [str(Path(__file__).parent / "_plain_trl.py"), "--base", str(base), "--dataset", str(data)]
+            environ = environment(recipe)
+            command = [sys.executable, *script, "--recipe", str(settings)]
+            said = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
+            plain.append(json.loads(said.stdout.strip().splitlines()[-1])["tokens_per_s"])
     middle = {"ddd_llm": statistics.median(ours), "plain_trl": statistics.median(plain)}
     return {"tokens_per_s": middle, "ratio": middle["ddd_llm"] / middle["plain_trl"], "rounds": rounds, "steps": steps}
 

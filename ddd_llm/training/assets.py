@@ -106,4 +106,7 @@ def _store(step: Step, output: Path) -> None:
     losses = json.loads((output / "losses.json").read_bytes())
     step.put_picture("loss", loss_curve_png(losses))
     step.summary |= json.loads((output / "metrics.json").read_bytes())
-    step.timings |= json.loads((output / "timings.json").read_bytes())
+    measured = json.loads((output / "timings.json").read_bytes())
+    seconds = {name for name in measured if name.endswith("_s") and not name.endswith("per_s")}
+    step.timings |= {name: measured[name] for name in seconds}
+    step.summary |= {name: value for name, value in measured.items() if name not in seconds}
