@@ -69,7 +69,7 @@ def tick(
         repository_name=None,
         instance=instance,
         repository_def=defs.get_repository_def(),
-        resources={"lineage": Lineage()},
+        resources={"lineage": Lineage()},  # pyright: ignore[reportArgumentType]
     )
     data = sensor.evaluate_tick(context)
     return list(data.run_requests or []), data.skip_message or "", data.cursor
