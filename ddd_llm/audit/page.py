@@ -9,7 +9,7 @@ from typing import Any
 from ddd_llm.audit.trace import Trace
 from ddd_llm.platform.report import KeyFigure, Page, visible
 
-BOX, GAP_X, GAP_Y, HEIGHT = 190, 50, 26, 46
+BOX, GAP_X, GAP_Y, HEIGHT = 210, 60, 34, 46
 
 
 def lineage_page(reference: str, trace: Trace) -> bytes:
@@ -19,14 +19,14 @@ def lineage_page(reference: str, trace: Trace) -> bytes:
     page.key_figures(
         [
             KeyFigure("records", f"{len(trace.nodes):,}", f"{partitions} of them batches"),
-            KeyFigure("rows", f"{sum(node['rows'] for node in trace.nodes):,}", "over all tables"),
+            KeyFigure("rows", f"{sum(node['rows'] for node in trace.nodes):,}", "over all main tables"),
             KeyFigure("problems", str(len(trace.problems)), "digests that do not fit"),
         ]
     )
     title = "Every digest on the way fits" if trace.verified else "This lineage does not verify"
     page.callout(title, trace.problems, passed=trace.verified)
     page.figure(
-        drawing(trace), f"Lineage of {reference}, sources left, model version right", media_type="image/svg+xml"
+        drawing(trace), f"Lineage of {reference}, sources above, model version below", media_type="image/svg+xml"
     )
     page.heading("Sources")
     seen = {(s["name"], s.get("licence"), s.get("owner")): s for node in trace.nodes for s in node["sources"]}
@@ -52,7 +52,7 @@ def _checks(checks: dict[str, bool]) -> str:
     return f"failed: {', '.join(failed)}" if failed else f"{len(checks)} passed" if checks else ""
 
 
-def _columns(trace: Trace) -> dict[str, int]:
+def _depths(trace: Trace) -> dict[str, int]:
     """Depth of each asset: one more than the deepest asset it is made from."""
     asset = {node["record"]: node["asset"] for node in trace.nodes}
     parents: dict[str, set[str]] = defaultdict(set)
@@ -76,23 +76,23 @@ def _columns(trace: Trace) -> dict[str, int]:
 
 
 def drawing(trace: Trace) -> bytes:
-    """An SVG of the assets in the trace, one box an asset, columns by depth, arrows from source to result."""
-    depth = _columns(trace)
+    """An SVG of the assets in the trace, one box an asset, rows by depth, arrows from source down to result."""
+    depth = _depths(trace)
     nodes: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for node in trace.nodes:
         nodes[node["asset"]].append(node)
     asset = {node["record"]: node["asset"] for node in trace.nodes}
-    columns: dict[int, list[str]] = defaultdict(list)
+    layers: dict[int, list[str]] = defaultdict(list)
     for name in sorted(depth, key=lambda n: (depth[n], n)):
-        columns[depth[name]].append(name)
-    tallest = max((len(names) for names in columns.values()), default=1)
-    width = len(columns) * (BOX + GAP_X) + GAP_X
-    height = tallest * (HEIGHT + GAP_Y) + GAP_Y
+        layers[depth[name]].append(name)
+    widest = max((len(names) for names in layers.values()), default=1)
+    width = widest * (BOX + GAP_X) + GAP_X
+    height = len(layers) * (HEIGHT + GAP_Y) + GAP_Y
     place: dict[str, tuple[float, float]] = {}
-    for column, names in columns.items():
-        top = (height - len(names) * (HEIGHT + GAP_Y) + GAP_Y) / 2
-        for row, name in enumerate(names):
-            place[name] = (GAP_X / 2 + column * (BOX + GAP_X), top + row * (HEIGHT + GAP_Y))
+    for layer, names in layers.items():
+        left = (width - len(names) * (BOX + GAP_X) + GAP_X) / 2
+        for column, name in enumerate(names):
+            place[name] = (left + column * (BOX + GAP_X), GAP_Y / 2 + layer * (HEIGHT + GAP_Y))
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height:.0f}" width="{width}" height="{height:.0f}" '
         'font-family="system-ui, sans-serif"><defs><marker id="a" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
@@ -101,11 +101,12 @@ def drawing(trace: Trace) -> bytes:
     drawn = {(asset[p], asset[c]) for c, p in trace.edges if c in asset and p in asset and asset[c] != asset[p]}
     for parent, child in sorted(drawn):
         (x1, y1), (x2, y2) = place[parent], place[child]
-        x1, y1, y2 = x1 + BOX, y1 + HEIGHT / 2, y2 + HEIGHT / 2
-        middle = (x1 + x2) / 2
+        x1, y1, x2 = x1 + BOX / 2, y1 + HEIGHT, x2 + BOX / 2
+        # An arrow that skips layers swings aside, so that it does not run behind the boxes between.
+        aside = 0.0 if depth[child] - depth[parent] == 1 else (BOX * 0.75 if x1 >= width / 2 else -BOX * 0.75)
         parts.append(
-            f'<path d="M{x1:.0f} {y1:.0f}C{middle:.0f} {y1:.0f} {middle:.0f} {y2:.0f} {x2 - 2:.0f} {y2:.0f}" fill="none" '
-            'stroke="#5b6570" stroke-width="1.3" marker-end="url(#a)"/>'
+            f'<path d="M{x1:.0f} {y1:.0f}C{x1 + aside:.0f} {y1 + GAP_Y:.0f} {x2 + aside:.0f} {y2 - GAP_Y:.0f} {x2:.0f} '
+            f'{y2 - 2:.0f}" fill="none" stroke="#5b6570" stroke-width="1.3" marker-end="url(#a)"/>'
         )
     for name, (x, y) in place.items():
         records = nodes[name]
