@@ -106,10 +106,10 @@ def _ask(context: dg.SensorEvaluationContext, todo: list[Request], why: str) -> 
     )
 
 
-def _busy(context: dg.SensorEvaluationContext, store: ArtifactStore) -> str | None:
+def _busy(instance: dg.DagsterInstance, store: ArtifactStore) -> str | None:
     """Why nothing may be asked for now, or None. Dead runs are cleared first."""
-    reconcile(context.instance, store)
-    running = unfinished(context.instance)
+    reconcile(instance, store)
+    running = unfinished(instance)
     return f"{len(running)} run(s) in progress" if running else None
 
 
@@ -123,7 +123,7 @@ def _busy(context: dg.SensorEvaluationContext, store: ArtifactStore) -> str | No
 def stale_assets(context: dg.SensorEvaluationContext, lineage: Lineage) -> dg.SensorResult | dg.SkipReason:
     """Ask for what is stale."""
     store, settings = lineage.store(), lineage.settings()
-    if busy := _busy(context, store):
+    if busy := _busy(context.instance, store):
         return dg.SkipReason(busy)
     try:
         register_batches(context.instance, Session.current(store).partitions(BATCH_ROOT))
@@ -146,7 +146,7 @@ def new_documents(context: dg.SensorEvaluationContext, lineage: Lineage) -> dg.S
     from ddd_llm.corpus.capture import next_batch
 
     store, settings = lineage.store(), lineage.settings()
-    if busy := _busy(context, store):
+    if busy := _busy(context.instance, store):
         return dg.SkipReason(busy)
     try:
         batch, state = next_batch(Session.current(store), settings)
@@ -172,8 +172,8 @@ def nightly_ingest(context: dg.ScheduleEvaluationContext, lineage: Lineage) -> d
     from ddd_llm.corpus.capture import next_batch
 
     store, settings = lineage.store(), lineage.settings()
-    if running := unfinished(context.instance):
-        return dg.SkipReason(f"{len(running)} run(s) in progress")
+    if busy := _busy(context.instance, store):
+        return dg.SkipReason(busy)
     try:
         batch, _ = next_batch(Session.current(store), settings)
         if batch is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -30,8 +30,3 @@ def counts(column: pa.ChunkedArray) -> dict[str, int]:
     """How often each value occurs, commonest first, nulls left out."""
     found = {row["values"]: row["counts"] for row in pc.value_counts(column.drop_null()).to_pylist()}  # type: ignore[attr-defined]
     return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
-
-
-def concat(tables: Iterable[pa.Table]) -> pa.Table:
-    """Tables of one schema as one."""
-    return pa.concat_tables(list(tables))

@@ -7,6 +7,7 @@ import json
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ddd_llm.corpus.tables import counts
 from ddd_llm.instructions.build import BuiltDataset
 from ddd_llm.instructions.candidates import Candidates
 from ddd_llm.platform.plots import funnel
@@ -17,14 +18,9 @@ SHOWN = 3
 SPLITS = ("train", "validation", "test")
 
 
-def _counts(column: pa.ChunkedArray) -> dict[str, int]:
-    found = {row["values"]: row["counts"] for row in pc.value_counts(column.drop_null()).to_pylist()}  # type: ignore[attr-defined]
-    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
-
-
 def _samples(page: Page, rows: pa.Table) -> None:
     page.heading("Examples of each task")
-    for task in sorted(_counts(rows["task"])):
+    for task in sorted(counts(rows["task"])):
         some = rows.filter(pc.equal(rows["task"], task)).slice(0, SHOWN).to_pylist()  # type: ignore[attr-defined]
         page.paragraph(task)
         page.samples([_sample(row) for row in some])
@@ -38,8 +34,8 @@ def _sample(row: dict) -> Sample:
 
 def report_candidates(step: Step, made: Candidates) -> None:
     """Summary and page of the candidates."""
-    tasks = _counts(made.table["task"])
-    reasons = _counts(made.decisions["reason"])
+    tasks = counts(made.table["task"])
+    reasons = counts(made.decisions["reason"])
     kept = len(made.decisions) - sum(reasons.values())
     step.summary |= {"candidates": len(made.table), "candidates_per_task": tasks}
     step.summary |= {"documents_in": len(made.decisions), "kept": kept, "dropped": sum(reasons.values())}
@@ -59,13 +55,13 @@ def report_candidates(step: Step, made: Candidates) -> None:
 def report_dataset(step: Step, built: BuiltDataset) -> None:
     """Summary and page of the dataset."""
     table = built.table
-    splits = {name: count for name in SPLITS if (count := _counts(table["split"]).get(name, 0))}
-    reasons = _counts(built.decisions["reason"])
+    splits = {name: count for name in SPLITS if (count := counts(table["split"]).get(name, 0))}
+    reasons = counts(built.decisions["reason"])
     kept = len(built.decisions) - sum(reasons.values())
     step.summary |= {
         "examples_per_split": splits,
-        "examples_per_task": _counts(table["task"]),
-        "examples_per_slice": _counts(table["slice"]),
+        "examples_per_task": counts(table["task"]),
+        "examples_per_slice": counts(table["slice"]),
         "documents_in": len(built.decisions),
         "kept": kept,
         "dropped": sum(reasons.values()),
