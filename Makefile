@@ -3,6 +3,10 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+READY_DEV := $(VENV)/.ready-dev
+UV := uv pip compile pyproject.toml --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes \
+	--no-emit-package torch --no-header
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Threads of numeric libraries; tests start many small processes, where more threads only fight.
 export DO_NOT_TRACK = 1
 
@@ -17,13 +21,13 @@ demo: $(READY) ## Set up if needed, then bring the whole lineage up to date on t
 ui: $(READY) ## Dagster, MLflow and the report pages on loopback
 	@$(BIN)/python -m ddd_llm.platform.serve
 
-test: $(READY) ## The test suite (at most 10 minutes)
+test: $(READY_DEV) ## The test suite (at most 10 minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
-test-slow: $(READY) ## The long matrices on top
+test-slow: $(READY_DEV) ## The long matrices on top
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow --timeout 3600
 
-lint: $(READY) ## Style, types and layering
+lint: $(READY_DEV) ## Style, types and layering
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
@@ -32,14 +36,19 @@ lint: $(READY) ## Style, types and layering
 # Torch comes after the lock and outside its hashes: indexes name different builds of it (CPU, CUDA).
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(INSTALL) --no-deps --require-hashes -r requirements.lock
+	$(INSTALL) torch==2.13.0
+	$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-lock: ## Resolve requirements.lock anew (needs uv)
-	uv pip compile pyproject.toml --extra dev --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
-		--generate-hashes --no-emit-package torch --no-header --upgrade -o requirements.lock
+# What tests and lint need on top: the same versions, and more packages.
+$(READY_DEV): $(READY) requirements-dev.lock
+	$(INSTALL) --no-deps --require-hashes -r requirements-dev.lock
+	@touch $@
+
+lock: ## Resolve both lock files anew (needs uv)
+	$(UV) --upgrade -o requirements.lock
+	$(UV) --extra dev --extra semantic -c requirements.lock -o requirements-dev.lock
 
 clean: ## Remove the environment and everything the program wrote
 	rm -rf $(VENV) .ddd_llm
