@@ -46,7 +46,7 @@ def raw_documents(step: Step) -> None:
     """
     from ddd_llm.corpus.batch import ingest
     from ddd_llm.corpus.identity import load_key
-    from ddd_llm.corpus.report import report_raw
+    from ddd_llm.corpus.reports.raw import report_raw
 
     settings = step.settings
     previous = step.inputs("raw_documents")
@@ -72,7 +72,7 @@ def raw_documents(step: Step) -> None:
 )
 def raw_checks(held: Held, store: ArtifactStore, settings: Settings) -> dict[str, tuple[bool, str, dict[str, object]]]:
     """Warns of a batch of which much is broken; what is whole in it goes on."""
-    from ddd_llm.corpus.report import quarantine_verdict
+    from ddd_llm.corpus.reports.raw import quarantine_verdict
 
     return {"quarantine_rate": quarantine_verdict(held.record.summary)}
 
@@ -102,7 +102,7 @@ def governed_documents(step: Step) -> None:
     from ddd_llm.corpus.governance import govern
     from ddd_llm.corpus.identity import load_key
     from ddd_llm.corpus.pseudonyms import Pseudonymiser
-    from ddd_llm.corpus.report import report_governed
+    from ddd_llm.corpus.reports.governed import report_governed
 
     raw = step.table("raw_documents")
     with step.timed("govern"):
@@ -138,7 +138,7 @@ def document_signatures(step: Step) -> None:
     An asset of its own, so that a new batch is compared with history without hashing history again.
     """
     from ddd_llm.corpus.dedup.signatures import SignatureConfig, signatures
-    from ddd_llm.corpus.report import report_signatures
+    from ddd_llm.corpus.reports.dedup import report_signatures
     from ddd_llm.corpus.tables import present
 
     documents = present(step.table("governed_documents"))
@@ -175,7 +175,7 @@ def deduplicated_documents(step: Step) -> None:
     from ddd_llm.corpus.dedup.leader import DedupPolicy, deduplicate
     from ddd_llm.corpus.dedup.similar import similar_pairs
     from ddd_llm.corpus.dedup.state import fold
-    from ddd_llm.corpus.report import report_deduplicated
+    from ddd_llm.corpus.reports.dedup import report_deduplicated
     from ddd_llm.corpus.tables import by_batch, pairs_by_id
 
     batches = [held.record.partition or "" for held in step.inputs("governed_documents")]
@@ -224,7 +224,7 @@ def curated_documents(step: Step) -> None:
     Every dropped document has exactly one reason. Great Expectations validates what is kept, one check per expectation.
     """
     from ddd_llm.corpus.quality import CurationPolicy, curate
-    from ddd_llm.corpus.report import report_curated
+    from ddd_llm.corpus.reports.curated import report_curated
     from ddd_llm.corpus.tables import by_batch
 
     policy = CurationPolicy.model_validate(step.config)
@@ -253,7 +253,7 @@ def curated_checks(
 def corpus_profile(step: Step) -> None:
     """What the corpus consists of: documents, tokens, lengths, languages, licences and sources, counted from the data itself."""
     from ddd_llm.corpus.profile import profile
-    from ddd_llm.corpus.report import report_profile
+    from ddd_llm.corpus.reports.profile import report_profile
 
     documents = step.table("curated_documents")
     found = profile(documents)
