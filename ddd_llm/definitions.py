@@ -6,6 +6,7 @@ import dagster as dg
 
 # The order of these imports is the pipeline's: each stage's assets name assets of the stages before it as inputs.
 from ddd_llm.corpus import assets as corpus  # isort: skip
+from ddd_llm.corpus import checks as corpus_checks  # isort: skip
 from ddd_llm.instructions import assets as instructions  # isort: skip
 from ddd_llm.training import assets as training  # isort: skip
 from ddd_llm.evaluation import assets as evaluation  # isort: skip
@@ -25,7 +26,7 @@ lineage = dg.define_asset_job(
 
 defs = dg.Definitions(
     assets=dg.load_assets_from_modules(STAGES),
-    asset_checks=dg.load_asset_checks_from_modules(STAGES),
+    asset_checks=dg.load_asset_checks_from_modules([*STAGES, corpus_checks]),
     jobs=[lineage],
     sensors=SENSORS,
     schedules=SCHEDULES,

@@ -5,12 +5,11 @@ from __future__ import annotations
 import pyarrow as pa
 
 from ddd_llm.corpus.capture import capture_config, key_fingerprint, root_of, sources_of
-from ddd_llm.platform.lineage import lineage_asset, lineage_check
+from ddd_llm.platform.expectations import suite_names
+from ddd_llm.platform.lineage import lineage_asset
 from ddd_llm.platform.nodes import Config, Input
-from ddd_llm.platform.settings import CHECKOUT, Settings
+from ddd_llm.platform.settings import Settings
 from ddd_llm.platform.step import Step
-from ddd_llm.store.artifact_store import ArtifactStore
-from ddd_llm.store.session import Held
 
 GROUP = "corpus"
 OWNER = "data-engineering"
@@ -41,8 +40,9 @@ DOCUMENT_COLUMNS = {
 def raw_documents(step: Step) -> None:
     """Documents as collected, one batch per ingest: what was added, changed or removed since the batch before.
 
-    Reads the sources that `assets/sources.yaml` names: docstrings of installed packages, folders of JSONL, Parquet, Markdown,
-    HTML and plain text. Broken files and records are quarantined with a reason and counted. A batch is never made again.
+    Reads the sources that `assets/sources.yaml` names: docstrings of installed packages, folders and S3 prefixes of JSONL,
+    Parquet, CSV, Markdown, HTML, PDF, DOCX and plain text, archives of these, and Hugging Face datasets. Broken files and
+    records are quarantined with a reason and counted. A batch is never made again.
     """
     from ddd_llm.corpus.batch import ingest
     from ddd_llm.corpus.identity import load_key
@@ -66,52 +66,50 @@ def raw_documents(step: Step) -> None:
     report_raw(step, batch)
 
 
-@lineage_check(
-    asset="raw_documents",
-    checks={"quarantine_rate": "At most one record in ten of a batch is broken; more points at a broken source."},
-)
-def raw_checks(held: Held, store: ArtifactStore, settings: Settings) -> dict[str, tuple[bool, str, dict[str, object]]]:
-    """Warns of a batch of which much is broken; what is whole in it goes on."""
-    from ddd_llm.corpus.reports.raw import quarantine_verdict
-
-    return {"quarantine_rate": quarantine_verdict(held.record.summary)}
-
-
 def _governance_config(settings: Settings) -> Config:
+    from ddd_llm.corpus.policies import privacy_policy
+    from ddd_llm.corpus.privacy.policy import privacy_state
+    from ddd_llm.corpus.rights.load import rights_config
+
+    privacy = privacy_policy(settings)
     return {
-        "sources": [source.model_dump(mode="json") for source in sources_of(settings)],
-        "pseudonym_key": key_fingerprint(settings, "pseudonym"),
+        **rights_config(settings),
+        "privacy": privacy_state(privacy, settings.keys, settings.assets / "policies"),
+        "pseudonym_key": key_fingerprint(settings, privacy.key_name),
     }
 
 
 @lineage_asset(
     group=GROUP,
     owner="compliance",
-    kinds={"python", "parquet"},
+    kinds={"python", "parquet", "greatexpectations"},
     inputs=["raw_documents"],
     partitioned=True,
     config=_governance_config,
+    checks=tuple(suite_names("governed_documents")),
     columns=DOCUMENT_COLUMNS,
 )
 def governed_documents(step: Step) -> None:
-    """Documents that may be used, with direct identifiers (e-mail addresses, phone numbers, ...) replaced by keyed pseudonyms.
+    """Documents that may be used, with personal identifiers and secrets replaced as `assets/policies/privacy.yaml` says.
 
-    A document whose source has no licence, no evidence for it or no legal basis is held back in quarantine with the reason:
-    counted and shown, never silently dropped, and released by the next run once the source's record says more.
+    A document is held back in quarantine, with the reason, where licence (`assets/policies/rights.yaml`), legal basis,
+    consent as of the stated day, provenance record or an opt-out says so: counted and shown, never silently dropped, and
+    released by the next run once the source's record says more.
     """
     from ddd_llm.corpus.governance import govern
-    from ddd_llm.corpus.identity import load_key
-    from ddd_llm.corpus.pseudonyms import Pseudonymiser
+    from ddd_llm.corpus.policies import privacy_policy
+    from ddd_llm.corpus.privacy.pseudonyms import pseudonymiser
     from ddd_llm.corpus.reports.governed import report_governed
+    from ddd_llm.corpus.rights.load import permissions_of
 
-    raw = step.table("raw_documents")
+    settings, raw = step.settings, step.table("raw_documents")
+    permissions = permissions_of(settings, step.config)
+    masks = pseudonymiser(privacy_policy(settings), settings.keys, settings.assets / "policies")
     with step.timed("govern"):
-        kept, quarantine = govern(
-            raw, sources_of(step.settings), Pseudonymiser(load_key(step.settings.keys, "pseudonym"))
-        )
+        kept, quarantine = govern(raw, permissions, masks)
     step.put_table("documents", kept, step.partition or "")
     step.put_table("quarantine", quarantine, step.partition or "")
-    report_governed(step, raw, kept, quarantine)
+    report_governed(step, raw, kept, quarantine, permissions)
 
 
 def _signature_config(settings: Settings) -> Config:
@@ -128,27 +126,21 @@ def _signature_config(settings: Settings) -> Config:
     partitioned=True,
     config=_signature_config,
     columns={
-        "signature": "MinHash values, little-endian uint32, as datasketch 2.0 makes them.",
-        "shingles": "Word 5-grams.",
+        "shingles": "Word 5-grams, repeats counted.",
+        "bands": "LSH keys of the document's MinHash signature, little-endian uint64.",
+        "set_start": "Where in sets.u64 the document's shingle set begins, counted in hashes; then its size and checksum.",
     },
 )
 def document_signatures(step: Step) -> None:
-    """MinHash signatures of a batch's documents, value for value those of datasketch, from a numba kernel.
+    """MinHash signatures, LSH band keys and shingle sets of a batch's documents, from a numba kernel.
 
-    An asset of its own, so that a new batch is compared with history without hashing history again.
+    An asset of its own, so that a new batch is compared with history without reading history's text.
     """
-    from ddd_llm.corpus.dedup.signatures import SignatureConfig, signatures
+    from ddd_llm.corpus.deduplication import sign
     from ddd_llm.corpus.reports.dedup import report_signatures
-    from ddd_llm.corpus.tables import present
 
-    documents = present(step.table("governed_documents"))
     with step.timed("signatures"):
-        made = signatures(documents["text"], SignatureConfig.model_validate(step.config["signature"]))
-    table = documents.select(["id", "source", "locator"])
-    for name in made.column_names:
-        table = table.append_column(name, made[name])
-    step.put_table("signatures", table, step.partition or "")
-    report_signatures(step, table)
+        report_signatures(step, sign(step))
 
 
 def _dedup_config(settings: Settings) -> Config:
@@ -160,9 +152,10 @@ def _dedup_config(settings: Settings) -> Config:
 @lineage_asset(
     group=GROUP,
     owner=OWNER,
-    kinds={"numba", "parquet"},
+    kinds={"numba", "parquet", "greatexpectations"},
     inputs=[Input("governed_documents", over="all"), Input("document_signatures", over="all")],
     config=_dedup_config,
+    checks=tuple(suite_names("deduplicated_documents", "deduplicated_decisions")),
     columns=DOCUMENT_COLUMNS,
 )
 def deduplicated_documents(step: Step) -> None:
@@ -170,43 +163,20 @@ def deduplicated_documents(step: Step) -> None:
 
     Candidates come from MinHash bands; each is verified by exact Jaccard similarity of word 5-grams. A document is dropped
     only for a kept one that it verifiably resembles (greedy leader, never connected components), and `decisions` names that
-    one and the exact similarity. `similar` holds the pairs of kept documents at J >= .5, which no split may separate.
+    one and the exact similarity. `index` holds what the next batch is compared with.
     """
-    from ddd_llm.corpus.dedup.leader import DedupPolicy, deduplicate
-    from ddd_llm.corpus.dedup.similar import similar_pairs
-    from ddd_llm.corpus.dedup.state import fold
+    from ddd_llm.corpus.deduplication import deduplicate_batches
     from ddd_llm.corpus.reports.dedup import report_deduplicated
-    from ddd_llm.corpus.tables import by_batch, pairs_by_id
 
-    batches = [held.record.partition or "" for held in step.inputs("governed_documents")]
-    with step.timed("fold batches"):
-        state = fold((name, rows) for name, rows, _ in step.segments("governed_documents"))
-    with step.timed("deduplicate"):
-        policy = DedupPolicy.model_validate(step.config)
-        result = deduplicate(state.current, step.table("document_signatures", "signatures"), policy, batches)
-    with step.timed("similar pairs"):
-        pairs = pairs_by_id(similar_pairs(result.kept["text"], 0.5), result.kept["id"])
-    step.put_table("documents", by_batch(result.kept, batches))
-    decisions = pa.concat_tables([state.decisions, result.decisions])
-    step.put_table("decisions", by_batch(decisions, batches))
-    step.put_table("similar", pairs)
-    report_deduplicated(step, result.kept, decisions, pairs)
+    decided = list(deduplicate_batches(step))
+    with step.timed("report"):
+        report_deduplicated(step, decided)
 
 
 def _curation_config(settings: Settings) -> Config:
-    from ddd_llm.corpus.policies import curation_policy
+    from ddd_llm.corpus.policies import curation_policy, passes_config
 
-    return curation_policy(settings).model_dump(mode="json")
-
-
-def _expectations(suite: str) -> dict[str, str]:
-    """Names and descriptions of a suite's expectations, for the check definitions."""
-    from ddd_llm.platform.expectations import load_suite
-
-    return {e.name: e.description for e in load_suite(CHECKOUT / "assets" / "expectations" / f"{suite}.yaml")}
-
-
-CURATED_EXPECTATIONS = _expectations("curated_documents")
+    return {"curation": curation_policy(settings).model_dump(mode="json"), "passes": passes_config(settings)}
 
 
 @lineage_asset(
@@ -215,38 +185,70 @@ CURATED_EXPECTATIONS = _expectations("curated_documents")
     kinds={"python", "parquet", "greatexpectations"},
     inputs=["deduplicated_documents"],
     config=_curation_config,
-    checks=tuple(CURATED_EXPECTATIONS),
+    checks=tuple(suite_names("curated_documents")),
     columns=DOCUMENT_COLUMNS,
 )
 def curated_documents(step: Step) -> None:
     """The corpus to learn from: deduplicated documents that pass the quality rules of `assets/policies/curation.yaml`.
 
-    Every dropped document has exactly one reason. Great Expectations validates what is kept, one check per expectation.
+    Before the rules come the passes of `assets/policies/passes.yaml`: repeated paragraphs, contamination by evaluation
+    sets, tags (kept beside the documents), repeated triggers. Every dropped document has exactly one reason. Great
+    Expectations validates what is kept, one check per expectation.
     """
-    from ddd_llm.corpus.quality import CurationPolicy, curate
+    from ddd_llm.corpus.fairness import slice_rates
+    from ddd_llm.corpus.passes.policy import PassesPolicy
+    from ddd_llm.corpus.passes.run import apply_passes
+    from ddd_llm.corpus.quality import CurationPolicy, judge
     from ddd_llm.corpus.reports.curated import report_curated
+    from ddd_llm.corpus.reports.passes import pass_sections, pass_summary
     from ddd_llm.corpus.tables import by_batch
 
-    policy = CurationPolicy.model_validate(step.config)
+    policy = CurationPolicy.model_validate(step.config["curation"])
+    passes = PassesPolicy.model_validate(step.config["passes"]["policy"])
     documents = step.table("deduplicated_documents")
     batches = [name for name, _, _ in step.segments("deduplicated_documents")]
+    with step.timed("passes"):
+        passed = apply_passes(documents, passes, step.settings.assets, step.progress("passes"))
     with step.timed("curate"):
-        kept, decisions = curate(documents, policy)
-    step.put_table("documents", by_batch(kept, batches))
+        found = judge(passed.documents, policy, step.settings.assets)
+    decisions = pa.concat_tables([passed.decisions, found.decisions])
+    with step.timed("fairness"):
+        rates = slice_rates(documents, decisions, policy.fairness)
+    step.put_table("documents", by_batch(found.kept, batches))
     step.put_table("decisions", by_batch(decisions, batches))
-    report_curated(step, kept, decisions, documents)
+    step.put_table("measures", by_batch(found.measures, batches))
+    step.put_table("borderline", by_batch(found.borderline, batches))
+    step.put_table("slices", rates)
+    for name, table in passed.tables.items():
+        step.put_table(name, table)
+    step.summary |= pass_summary(passed)
+    with step.timed("report"):
+        report_curated(
+            step, found.kept, decisions, documents, policy, found, rates,
+            more=lambda page: pass_sections(page, passed, documents),
+        )  # fmt: skip
 
 
-@lineage_check(asset="curated_documents", checks=CURATED_EXPECTATIONS, files=["expectations/curated_documents.yaml"])
-def curated_checks(
-    held: Held, store: ArtifactStore, settings: Settings
-) -> dict[str, tuple[bool, str, dict[str, object]]]:
-    """Great Expectations suite `assets/expectations/curated_documents.yaml`."""
-    from ddd_llm.platform.expectations import suite_verdicts
+@lineage_asset(
+    group=GROUP,
+    owner=OWNER,
+    kinds={"numba", "parquet"},
+    inputs=["curated_documents"],
+    columns={"jaccard": "Exact similarity of their sets of word 5-grams."},
+)
+def similar_documents(step: Step) -> None:
+    """Pairs of curated documents at J >= .5: alike, but not so much that one was removed. No split may separate them.
 
-    return suite_verdicts(
-        store.read_table(held.record.tables["documents"]), settings.assets / "expectations" / "curated_documents.yaml"
-    )
+    An exact join without signatures, so that no pair is missed.
+    """
+    from ddd_llm.corpus.dedup.similar import similar_pairs
+    from ddd_llm.corpus.tables import pairs_by_id
+
+    documents = step.table("curated_documents", columns=["id", "text"])
+    with step.timed("similar pairs"):
+        pairs = pairs_by_id(similar_pairs(documents["text"], 0.5), documents["id"])
+    step.put_table("pairs", pairs)
+    step.summary |= {"documents": len(documents), "pairs": len(pairs)}
 
 
 @lineage_asset(group=GROUP, owner=OWNER, kinds={"python", "html"}, inputs=["curated_documents"])

@@ -5,18 +5,22 @@ Belongs here: joining `ingest`'s parts over several sources. Does not: reading o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ddd_llm.corpus.ingest import delta, fold, read_source, unread_sources
+from ddd_llm.corpus.readers.locators import file_of
+from ddd_llm.corpus.schemas import CURRENT, QUARANTINE
 from ddd_llm.corpus.sources import Source
 from ddd_llm.platform.step import Progress
 
 # Said in the quarantine table, although the documents they speak of were kept.
-NOTICES = frozenset({"duplicate_id_conflict"})
+NOTICES = frozenset({"duplicate_id_conflict", "duplicate_member", "charset_detected"})
 
 
 @dataclass(frozen=True)
@@ -39,35 +43,49 @@ def ingest(
     state: dict[tuple[str, str], str] = {}
     for batch in history:
         state = fold(state, batch)
-    read, held_back, done = [], [], 0
+    known: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    for (name, locator), identity in state.items():
+        known[name][locator] = identity
+    read: dict[str, pa.Table] = {}
+    held_back, unchanged, done = [], set(), 0
     for source, root in sources:
         before = done
 
         def report(count: int, before: int = before, name: str = source.name) -> None:
             progress(before + count, note=f"now {name}")
 
-        documents, quarantine = read_source(source, root, key, report)
-        done += len(documents)
-        read.append(documents)
-        held_back.append(quarantine)
-    quarantine = pa.concat_tables(held_back)
-    changed = delta(state, pa.concat_tables(read), unread_sources(quarantine))
-    return Batch(_spared(changed, quarantine), quarantine, _notices(quarantine))
+        reading = read_source(source, root, key, report, known=known.pop(source.name, {}))
+        done += len(reading.documents) + len(reading.unchanged)
+        read[source.name] = reading.documents
+        held_back.append(reading.quarantine)
+        unchanged.update((source.name, locator) for locator in reading.unchanged)
+    quarantine = pa.concat_tables([QUARANTINE.empty_table(), *held_back])
+    current = pa.concat_tables([CURRENT.empty_table(), *(read[name] for name in sorted(read))])
+    changed = delta(state, current, unread_sources(quarantine), unchanged)
+    notices = _notices(quarantine)
+    return Batch(_spared(changed, quarantine.filter(pc.invert(notices))), quarantine, notices)  # type: ignore[attr-defined]
 
 
 def _notices(quarantine: pa.Table) -> pa.Array:
     return pa.array([reason in NOTICES for reason in quarantine["reason"].to_pylist()], pa.bool_())
 
 
-def _spared(changed: pa.Table, quarantine: pa.Table) -> pa.Table:
-    """The delta without deletions of documents whose whole file or module was refused.
-
-    A file's locator has no `#`, a module's no `:`; its documents have theirs behind it.
-    """
-    refused = set(zip(quarantine["source"].to_pylist(), quarantine["locator"].to_pylist(), strict=True))
+def _spared(changed: pa.Table, refused: pa.Table) -> pa.Table:
+    """The delta without deletions of documents whose file, module, archive or folder was refused as a whole."""
+    places = set(zip(refused["source"].to_pylist(), refused["locator"].to_pylist(), strict=True))
     rows = zip(*(changed[name].to_pylist() for name in ("source", "locator", "op")), strict=True)
     keep = [
-        op != "delete" or not {(source, locator.partition(mark)[0]) for mark in "#:"} & refused
+        op != "delete" or not any((source, holder) in places for holder in _holders(locator))
         for source, locator, op in rows
     ]
-    return changed.filter(pa.array(keep, pa.bool_()))
+    return changed if all(keep) else changed.filter(pa.array(keep, pa.bool_()))
+
+
+def _holders(locator: str) -> Iterator[str]:
+    """What a document stands in: its file (before `#`), module (before `:`), archives (before each `!`), folders."""
+    yield locator.partition(":")[0]
+    file = file_of(locator)
+    yield file
+    for at, character in enumerate(file):
+        if character in "!/":
+            yield file[:at]

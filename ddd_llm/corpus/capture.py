@@ -11,6 +11,7 @@ from typing import Any
 from ddd_llm.corpus.batch import ingest
 from ddd_llm.corpus.identity import load_key
 from ddd_llm.corpus.ingest import scan
+from ddd_llm.corpus.rights.records import Rights
 from ddd_llm.corpus.sources import Source, SourcesFile, resolve_root
 from ddd_llm.platform.code_version import code_version
 from ddd_llm.platform.inputs import load_yaml
@@ -19,8 +20,8 @@ from ddd_llm.store.canonical import digest, digest_value
 from ddd_llm.store.session import Session
 
 RAW = "raw_documents"
-# Fields that say how a source is read; the others say under which right, which `governed_documents` judges.
-GOVERNANCE = ("owner", "licence", "licence_evidence", "legal_basis", "purpose", "collected")
+# Fields that say under which right a source is used, which `governed_documents` judges; the others say how it is read.
+GOVERNANCE = frozenset(Rights.model_fields)
 
 
 def sources_of(settings: Settings) -> list[Source]:

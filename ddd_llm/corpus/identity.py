@@ -1,7 +1,7 @@
 """Keys, and the identity of a document.
 
 Belongs here: making and reading key files, keyed document ids. Does not belong here: what a key is used for elsewhere
-(`pseudonyms`). Ids are keyed because a plain hash of a short text can be guessed after an erasure.
+(`privacy`). Ids are keyed because a plain hash of a short text can be guessed after an erasure.
 """
 
 from __future__ import annotations

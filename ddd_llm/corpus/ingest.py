@@ -1,25 +1,29 @@
-"""One ingest: the state of a source, its documents, and what changed since the last one.
+"""One ingest: the documents of a source, and what changed since the last one.
 
 Belongs here: reading sources into tables, and the delta between two readings. Does not belong here: formats
-(`readers`), rights (`governance`), where tables are kept.
+(`readers`), the state of a source (`scan`), rights (`rights`), where tables are kept.
+
+Memory holds the text of what changed, in Arrow form, and the text of one document or record, whatever a file holds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from ddd_llm.corpus.identity import doc_id
-from ddd_llm.corpus.readers import docstrings, folder
+from ddd_llm.corpus.readers import bucket, docstrings, folder, hf_dataset
 from ddd_llm.corpus.readers.items import DEFAULT_LIMITS, Item, Limits, Refusal
-from ddd_llm.corpus.readers.jsonl import Fields
+from ddd_llm.corpus.readers.locators import file_of, holders
+from ddd_llm.corpus.rows import Rows, gather
+from ddd_llm.corpus.scan import options, place_of
+from ddd_llm.corpus.scan import scan as scan
 from ddd_llm.corpus.schemas import CURRENT, QUARANTINE, RAW
-from ddd_llm.corpus.sources import Folder, PythonPackage
-from ddd_llm.corpus.text import NORMAL_FORM, language, normalise, refuse_reason
+from ddd_llm.corpus.sources import Bucket, Folder, PythonPackage, Source
+from ddd_llm.corpus.text import language, normalise, refuse_reason
 
 Progress = Callable[[int], None]
 """Called with the number of documents read so far, every `PROGRESS_EVERY` documents and at the end."""
@@ -33,135 +37,121 @@ _REFUSED = {
 }
 
 
-def scan(source: PythonPackage | Folder, root: Path) -> str:
-    """Digest of all that `read_source` depends on, except the id key: equal digests mean equal documents.
+class Reading(NamedTuple):
+    """A source as it stands now."""
 
-    A folder counts with the path, size and SHA-256 of every file that matches, a package with its installed version.
-
-    Args:
-        root: folder of a folder source (`sources.resolve_root`); not looked at for a package.
-    """
-    state = sha256(f"{NORMAL_FORM}\0{DEFAULT_LIMITS}\0".encode())
-    if isinstance(source, PythonPackage):
-        parts = [docstrings.READER, source.package, source.version, docstrings.installed_version(source.package) or ""]
-        state.update("\0".join([*parts, *source.modules, "", *source.exclude]).encode())
-        return state.hexdigest()
-    parts = [folder.READER, repr(_fields(source)), *source.include]
-    state.update("\0".join(parts).encode())
-    for entry in folder.walk(root, source.include):
-        if isinstance(entry, Refusal):
-            state.update(f"\0{entry.locator}\0{entry.reason}".encode())
-            continue
-        size, content = _content(entry.path)
-        state.update(f"\0{entry.locator}\0{size}\0{content}".encode())
-    return state.hexdigest()
-
-
-def _content(path: Path) -> tuple[int, str]:
-    digest, size = sha256(), 0
-    try:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-                size += len(block)
-    except OSError:
-        return -1, "unreadable"  # `read_source` reports it
-    return size, digest.hexdigest()
+    documents: pa.Table
+    """`schemas.CURRENT` sorted by locator: documents that are new or have another text than was known."""
+    quarantine: pa.Table
+    """`schemas.QUARANTINE` in reading order."""
+    unchanged: set[str]
+    """Locators of the documents that are as they were known."""
 
 
 def read_source(
-    source: PythonPackage | Folder,
+    source: Source,
     root: Path,
     key: bytes,
     progress: Progress | None = None,
     limits: Limits = DEFAULT_LIMITS,
-) -> tuple[pa.Table, pa.Table]:
-    """All documents of a source as they stand now, and what was held back.
+    known: Mapping[str, str] | None = None,
+) -> Reading:
+    """The documents of a source as they stand now, and what was held back.
 
     Args:
-        root: folder of a folder source (`sources.resolve_root`); not looked at for a package.
+        root: folder of a folder source (`sources.resolve_root`); not looked at for a package or a bucket.
         key: the id key (`identity.load_key`).
         progress: told how far it is.
+        known: locator -> document id of what earlier batches left; those documents are named and not kept in memory.
 
-    Returns:
-        (`schemas.CURRENT` sorted by locator, `schemas.QUARANTINE` in reading order). Texts are normalised. Nothing of
-        a file that was refused as a whole is among the documents.
+    Texts are normalised. Nothing of a file that was refused as a whole is among the documents.
     """
-    rows: list[tuple[str, str, str, str, str]] = []
-    refused: list[Refusal] = []
-    for items, refusals in _per_file(_items(source, root, limits)):
-        for item in items:
-            row = _row(item, key)
-            if isinstance(row, Refusal):
-                refused.append(row)
-                continue
-            rows.append(row)
-            if progress is not None and len(rows) % PROGRESS_EVERY == 0:
-                progress(len(rows))
-        refused.extend(refusals)
-    if progress is not None and len(rows) % PROGRESS_EVERY:
-        progress(len(rows))
-    rows.sort(key=lambda row: row[1])
-    return _current(source.name, rows), quarantine([(source.name, refusal) for refusal in refused])
+    reading = _Accumulator(source.name, key, known or {})
+    for one in _items(source, root, limits):
+        reading.take(one)
+        if progress is not None and reading.count and reading.count % PROGRESS_EVERY == 0:
+            progress(reading.count)
+    if progress is not None and reading.count % PROGRESS_EVERY:
+        progress(reading.count)
+    return reading.result()
 
 
-def _items(source: PythonPackage | Folder, root: Path, limits: Limits) -> Iterator[Item | Refusal]:
+def _items(source: Source, root: Path, limits: Limits) -> Iterator[Item | Refusal]:
     if isinstance(source, PythonPackage):
         return docstrings.read(source.package, source.version, source.modules, source.exclude)
-    return folder.read(root, source.include, _fields(source), limits)
+    if isinstance(source, Bucket):
+        return bucket.read(place_of(source), source.include, options(source), limits)
+    if isinstance(source, Folder):
+        return folder.read(root, source.include, options(source), limits)
+    return hf_dataset.read(root, source.splits, options(source), limits)
 
 
-def _fields(source: Folder) -> Fields:
-    return Fields(text=source.text_field, id=source.id_field, title=source.title_field)
+class _Accumulator:
+    """What was read so far; a file, or a member of an archive, that is refused as a whole is taken back."""
 
+    def __init__(self, name: str, key: bytes, known: Mapping[str, str]) -> None:
+        self.name = name
+        self.key = key
+        self.known = known
+        self.documents = Rows(CURRENT)
+        self.refused = Rows(QUARANTINE)
+        self.unchanged: list[str] = []
+        # Where the rows of the file at hand begin, and of every archive that it lies in.
+        self._starts: dict[str, tuple[int, int, int]] = {}
+        self._at: str | None = None
 
-def _per_file(stream: Iterator[Item | Refusal]) -> Iterator[tuple[list[Item], list[Refusal]]]:
-    """Items and refusals file by file; a refusal of the whole file leaves nothing else of it."""
-    name: str | None = None
-    items: list[Item] = []
-    refusals: list[Refusal] = []
-    for one in stream:
-        file = one.locator.partition("#")[0]  # a '#' in a name is escaped
-        if file != name:
-            yield items, refusals
-            name, items, refusals = file, [], []
+    @property
+    def count(self) -> int:
+        """Documents so far."""
+        return len(self.documents) + len(self.unchanged)
+
+    def take(self, one: Item | Refusal) -> None:
+        """Add a document or a refusal."""
+        file = file_of(one.locator)
+        if file != self._at:
+            here = len(self.documents), len(self.refused), len(self.unchanged)
+            self._starts = {holder: self._starts.get(holder, here) for holder in holders(file)}
+            self._at = file
         if isinstance(one, Item):
-            items.append(one)
-        elif one.whole_file:
-            items, refusals = [], [one]
-        else:
-            refusals.append(one)
-    yield items, refusals
+            row = self._row(one)
+            if isinstance(row, Refusal):
+                self._refuse(row)
+            return
+        if one.whole_file:
+            documents, refused, unchanged = self._starts[file]
+            self.documents.cut(documents)
+            self.refused.cut(refused)
+            del self.unchanged[unchanged:]
+        self._refuse(one)
 
+    def result(self) -> Reading:
+        """Everything, the documents sorted."""
+        documents = self.documents.sorted_by("locator").cast(CURRENT)
+        return Reading(documents, self.refused.table(), set(self.unchanged))
 
-def _row(item: Item, key: bytes) -> tuple[str, str, str, str, str] | Refusal:
-    reason = refuse_reason(item.text)
-    title = item.title
-    if reason is None and refuse_reason(title) not in (None, "empty_text"):
-        reason = refuse_reason(title)
-    if reason is not None:
-        return Refusal(item.locator, reason, _REFUSED[reason])
-    text = normalise(item.text)
-    title = " ".join(normalise(title).split()) or item.locator
-    return doc_id(key, text), item.locator, title, item.media_type, text
+    def _refuse(self, one: Refusal) -> None:
+        self.refused.append((self.name, one.locator, one.reason, one.detail, one.offset))
 
-
-def _current(name: str, rows: list[tuple[str, str, str, str, str]]) -> pa.Table:
-    columns = [list(column) for column in zip(*rows, strict=True)] or [[], [], [], [], []]
-    ids, locators, titles, media_types, texts = columns
-    return pa.table(
-        {
-            "id": ids,
-            "source": [name] * len(rows),
-            "locator": locators,
-            "title": titles,
-            "media_type": media_types,
-            "language": language(texts),
-            "text": texts,
-            "bytes": [len(text.encode()) for text in texts],
-        },
-        schema=CURRENT,
-    )
+    def _row(self, item: Item) -> Refusal | None:
+        """Add a document, or say why it cannot be stored."""
+        reason = refuse_reason(item.text)
+        if reason is None and (of_title := refuse_reason(item.title)) != "empty_text":
+            reason = of_title
+        if reason is not None:
+            return Refusal(item.locator, reason, _REFUSED[reason])
+        text = normalise(item.text)
+        identity = doc_id(self.key, text)
+        if self.known.get(item.locator) == identity:
+            self.unchanged.append(item.locator)
+            return None
+        title = " ".join(normalise(item.title).split()) or item.locator
+        size = len(text.encode())
+        self.documents.append(
+            (identity, self.name, item.locator, title, item.media_type, language([text])[0], item.date, item.quality,
+             text, size),
+            size + len(title) + len(item.locator),
+        )  # fmt: skip
+        return None
 
 
 def quarantine(refusals: list[tuple[str, Refusal]]) -> pa.Table:
@@ -187,13 +177,19 @@ def unread_sources(held_back: pa.Table) -> set[str]:
     return {source for source, locator in pairs if not locator}
 
 
-def delta(previous: Mapping[tuple[str, str], str], current: pa.Table, unread: Collection[str] = ()) -> pa.Table:
+def delta(
+    previous: Mapping[tuple[str, str], str],
+    current: pa.Table,
+    unread: Collection[str] = (),
+    unchanged: Collection[tuple[str, str]] = (),
+) -> pa.Table:
     """The batch that leads from the previous state to the current one.
 
     Args:
         previous: (source, locator) -> document id, as `fold` gives it.
-        current: the documents of all sources now (`schemas.CURRENT`).
+        current: documents of all sources now (`schemas.CURRENT`).
         unread: sources that could not be read now (`unread_sources`): what they held stays, nothing is deleted.
+        unchanged: places whose document is as before and therefore not in `current`.
 
     Returns:
         `schemas.RAW`, sorted by (source, locator): an add, an update (same place, other id) or a delete (the id that
@@ -205,7 +201,8 @@ def delta(previous: Mapping[tuple[str, str], str], current: pa.Table, unread: Co
     ids = current["id"].to_pylist()
     places = list(zip(current["source"].to_pylist(), current["locator"].to_pylist(), strict=True))
     now = dict(zip(places, range(len(places)), strict=True))
-    if len(now) != len(places):
+    same = set(unchanged)
+    if len(now) != len(places) or not same.isdisjoint(now):
         raise ValueError("two documents share one source and locator: a reader gave a locator twice")
     kept_away = set(unread)
     changed: list[tuple[tuple[str, str], str, int | None]] = []
@@ -213,9 +210,10 @@ def delta(previous: Mapping[tuple[str, str], str], current: pa.Table, unread: Co
         before = previous.get(place)
         if before != ids[index]:
             changed.append((place, "add" if before is None else "update", index))
-    changed += [(place, "delete", None) for place in previous if place not in now and place[0] not in kept_away]
+    gone = (place for place in previous if place not in now and place not in same and place[0] not in kept_away)
+    changed += [(place, "delete", None) for place in gone]
     changed.sort(key=lambda change: change[0])
-    taken = current.take(pa.array([index for _, _, index in changed], pa.int64()))
+    taken = gather(current.to_batches(), [index for _, _, index in changed], CURRENT)
     columns: dict[str, Any] = {name: taken[name] for name in CURRENT.names if name not in ("id", "source", "locator")}
     columns["id"] = [previous[place] if index is None else ids[index] for place, _, index in changed]
     columns["source"] = [place[0] for place, _, _ in changed]

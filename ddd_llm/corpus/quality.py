@@ -1,57 +1,26 @@
 """Curation: which documents are worth learning from, by an approved policy.
 
-Here: the policy, its application to a table, and keep rates. Not here: the rules themselves (`quality_rules`,
-`quality_shapes`), their thresholds (`assets/policies/curation.yaml`).
+Here: the policy applied to a table, what each rule measured, which documents are borderline, and keep rates. Not here: the
+rules themselves (`filters/`), their thresholds (`assets/policies/curation.yaml`).
 """
 
 # pyarrow.compute makes its functions at import time, where no type checker sees them.
 # pyright: reportAttributeAccessIssue=false
 
-from datetime import date
-from typing import Annotated
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass
+from math import nan
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from ddd_llm.corpus.filters.policy import CurationPolicy
 from ddd_llm.corpus.quality_document import Document
-from ddd_llm.corpus.quality_rules import (
-    Boilerplate,
-    FewStopWords,
-    Language,
-    LoremIpsum,
-    TooFewWords,
-    TooManyWords,
-    Undecoded,
-    WebChrome,
-)
-from ddd_llm.corpus.quality_shapes import (
-    EllipsisLines,
-    FewLetters,
-    RepeatedLines,
-    RepeatedPhrases,
-    Symbols,
-    WordLength,
-)
-
-AnyRule = Annotated[
-    Boilerplate
-    | EllipsisLines
-    | FewLetters
-    | FewStopWords
-    | Language
-    | LoremIpsum
-    | RepeatedLines
-    | RepeatedPhrases
-    | Symbols
-    | TooFewWords
-    | TooManyWords
-    | Undecoded
-    | WebChrome
-    | WordLength,
-    Field(discriminator="rule"),
-]
+from ddd_llm.platform.settings import CHECKOUT
 
 DECISIONS = pa.schema(
     [
@@ -66,58 +35,86 @@ DECISIONS = pa.schema(
     ]
 )
 
+BORDERLINE = pa.schema(
+    [
+        ("id", pa.string()),
+        ("batch", pa.string()),
+        ("rule", pa.string()),
+        ("passed", pa.bool_()),
+        ("value", pa.float64()),
+        ("limit", pa.float64()),
+    ]
+)
+"""Answers within the policy's margin of their limit, on either side of it."""
 
-class CurationPolicy(BaseModel):
-    """Which rules a document must pass, and who answers for them."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    version: int = Field(ge=1, description="Goes up with every change.")
-    approved_by: str | None = Field(
-        default=None, min_length=1, description="Who answers for this version; null: nobody yet."
-    )
-    approved_on: date | None = None
-    rules: tuple[AnyRule, ...] = Field(description="In the order of asking: the first rule broken is the reason.")
-
-    @model_validator(mode="after")
-    def _each_rule_once(self) -> "CurationPolicy":
-        names = [rule.rule for rule in self.rules]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"rules named more than once: {', '.join(twice)}")
-        return self
-
-    def reason(self, document: Document) -> str | None:
-        """The name of the first rule that the document breaks, or None."""
-        for rule in self.rules:
-            if rule.broken_by(document):
-                return rule.rule
-        return None
+ASSETS = CHECKOUT / "assets"
 
 
-def curate(documents: pa.Table, policy: CurationPolicy) -> tuple[pa.Table, pa.Table]:
-    """Ask every document the policy's rules.
+@dataclass(frozen=True)
+class Judgement:
+    """What curation decided and on what grounds.
+
+    `kept` has columns and order of the input, `decisions` (`DECISIONS`) a row per row of the input, in its order. `measures`
+    has the same rows: `id`, `batch`, and per rule the value it measured (float64; null where the rule was not reached or had
+    nothing to say). `borderline` as `BORDERLINE`, in the input's order.
+    """
+
+    kept: pa.Table
+    decisions: pa.Table
+    measures: pa.Table
+    borderline: pa.Table
+
+
+def judge(documents: pa.Table, policy: CurationPolicy, assets: Path = ASSETS) -> Judgement:
+    """Ask every document the policy's rules, in their order, up to the first that it breaks.
 
     Args:
         documents: columns `id, source, locator, batch, media_type, language, text` and any others, which pass through.
-
-    Returns:
-        The documents kept (columns and order of the input), and a decision on each row of the input, in its order
-        (`DECISIONS`): `verdict` kept or dropped, `reason` the rule's name.
+        policy: see `CurationPolicy`.
+        assets: where a model file stands that a rule names by a relative path.
 
     Raises:
         ValueError: a column is missing, or a text is null.
+        InputError: a classifier's model is missing or not what the policy says.
     """
     for column in ("id", "source", "locator", "batch", "media_type", "language", "text"):
         if column not in documents.column_names:
             raise ValueError(f"documents have no column {column!r}")
     if documents["text"].null_count:
         raise ValueError(f"{documents['text'].null_count} documents have no text")
+    questions = [(number, rule.rule, rule.open(assets)) for number, rule in enumerate(policy.rules)]
+    values = [array("d") for _ in questions]
     reasons: list[str | None] = []
-    for rows in documents.select(["text", "media_type", "language"]).to_batches(max_chunksize=4096):
+    near: list[tuple[int, str, bool, float, float]] = []
+    margin = policy.borderline.margin
+    for rows in documents.select(["text", "media_type", "language"]).to_batches(max_chunksize=1024):
         for text, media_type, language in zip(*(column.to_pylist() for column in rows.columns), strict=True):
-            reasons.append(policy.reason(Document(text, media_type or "text/plain", language or "und")))
-    reason = pa.array(reasons, pa.string())
+            document = Document(text, media_type or "text/plain", language or "und", policy.code)
+            reason: str | None = None
+            for number, name, ask in questions:
+                found = None if reason else ask(document)
+                values[number].append(nan if found is None else found.value)
+                if found is None:
+                    continue
+                if found.broken:
+                    reason = name
+                if found.near(margin):
+                    near.append((len(reasons), name, not found.broken, found.value, found.limit))
+            reasons.append(reason)
+    kept, decisions = _decided(documents, pa.array(reasons, pa.string()))
+    measures = {"id": documents["id"], "batch": documents["batch"]} | {
+        name: pa.array(np.asarray(values[number], np.float64), from_pandas=True) for number, name, _ in questions
+    }
+    return Judgement(kept, decisions, pa.table(measures), _borderline(documents, near))
+
+
+def curate(documents: pa.Table, policy: CurationPolicy) -> tuple[pa.Table, pa.Table]:
+    """`kept` and `decisions` of `judge`, for who needs no grounds."""
+    found = judge(documents, policy)
+    return found.kept, found.decisions
+
+
+def _decided(documents: pa.Table, reason: pa.Array) -> tuple[pa.Table, pa.Table]:
     columns = {name: documents[name] for name in ("id", "source", "locator", "batch")}
     columns["verdict"] = pc.if_else(pc.is_null(reason), "kept", "dropped")
     columns["reason"] = reason
@@ -126,11 +123,19 @@ def curate(documents: pa.Table, policy: CurationPolicy) -> tuple[pa.Table, pa.Ta
     return documents.filter(pc.is_null(reason)), pa.table(columns).cast(DECISIONS)
 
 
+def _borderline(documents: pa.Table, near: list[tuple[int, str, bool, float, float]]) -> pa.Table:
+    rows, *columns = zip(*near, strict=True) if near else ([], [], [], [], [])
+    places = documents.select(["id", "batch"]).take(pa.array(rows, pa.int64()))
+    names = ("rule", "passed", "value", "limit")
+    made = {name: pa.array(column, BORDERLINE.field(name).type) for name, column in zip(names, columns, strict=True)}
+    return pa.table({"id": places["id"], "batch": places["batch"], **made}).cast(BORDERLINE)
+
+
 def keep_rates(decisions: pa.Table) -> pa.Table:
     """How much each rule drops of each source.
 
     Args:
-        decisions: as `curate` (or deduplication) returns them.
+        decisions: as `judge` (or deduplication) returns them.
 
     Returns:
         `rule`, `source`, `dropped` (int64), `share` of the source's documents (float64), for each pair of a rule and a source it

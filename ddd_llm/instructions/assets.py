@@ -90,7 +90,7 @@ CHECKS = {**EXPECTATIONS, "no_leakage": "Nothing of the test split, nor anything
     group=GROUP,
     owner=OWNER,
     kinds={"python", "parquet", "greatexpectations"},
-    inputs=["instruction_candidates", "curated_documents", "deduplicated_documents"],
+    inputs=["instruction_candidates", "curated_documents", "similar_documents"],
     config=_dataset_config,
     checks=tuple(CHECKS),
     columns=EXAMPLE_COLUMNS,
@@ -114,7 +114,7 @@ def instruction_dataset(step: Step) -> None:
         built = build_dataset(
             step.table("instruction_candidates", "candidates"),
             documents,
-            step.table("deduplicated_documents", "similar"),
+            step.table("similar_documents", "pairs"),
             config,
             own,
             batches,

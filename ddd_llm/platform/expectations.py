@@ -13,6 +13,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ddd_llm.platform.inputs import InputError, load_yaml
+from ddd_llm.platform.settings import CHECKOUT
 
 # What of a result may leave the store: counts, never values of a column.
 COUNTS = ("element_count", "unexpected_count", "unexpected_percent", "missing_count")
@@ -51,6 +52,12 @@ def load_suite(path: Path) -> tuple[Expectation, ...]:
     return load_yaml(path, Suite).expectations
 
 
+def suite_names(*suites: str) -> dict[str, str]:
+    """Names and descriptions of the expectations of suites of the checkout, for the definitions of checks."""
+    folder = CHECKOUT / "assets" / "expectations"
+    return {e.name: e.description for suite in suites for e in load_suite(folder / f"{suite}.yaml")}
+
+
 def suite_verdicts(table: pa.Table, path: Path) -> dict[str, tuple[bool, str, dict[str, object]]]:
     """Validate a table: name -> (passed, sentence, counts). An expectation that cannot be evaluated has failed.
 
@@ -68,10 +75,10 @@ def _verdict(expectation: Expectation, result: dict[str, Any] | None) -> tuple[b
     counts = result["counts"]
     if result["success"]:
         return True, expectation.description, counts
-    unexpected = counts.get("unexpected_count")
+    unexpected, seen = counts.get("unexpected_count"), counts.get("element_count")
     detail = (
-        f"{unexpected:,} rows do not meet it."
-        if isinstance(unexpected, int)
+        f"Not so in {unexpected:,} of {seen:,} rows."
+        if isinstance(unexpected, int) and isinstance(seen, int)
         else f"Observed: {counts.get('observed')}."
     )
     return False, f"{expectation.description} {detail}", counts

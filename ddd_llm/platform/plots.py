@@ -187,9 +187,9 @@ def interval_plot(rows: Sequence[Interval], title: str = "", axis: str = "", ref
 
 
 def histogram(
-    values: Sequence[float], title: str = "", axis: str = "", bins: int = 40, log_counts: bool = False
+    values: Sequence[float], title: str = "", axis: str = "", log_counts: bool = False, limit: float | None = None
 ) -> bytes:
-    """How values spread, with the median marked; values that are not finite are left out and counted in the title line.
+    """How values spread, with the median marked, and a limit if given; what is not finite is left out and counted above.
 
     Returns:
         A PNG.
@@ -202,18 +202,40 @@ def histogram(
     if finite.size == 0:
         raise ValueError("a histogram needs at least one finite value")
     with _axes(3.0, title) as (figure, axes):
-        axes.hist(finite, bins=bins, color=BLUE, edgecolor="white", linewidth=0.6, log=log_counts)
+        axes.hist(finite, bins=40, color=BLUE, edgecolor="white", linewidth=0.6, log=log_counts)
         middle = float(np.median(finite))
         axes.axvline(middle, color=ORANGE, linewidth=2)
+        if limit is not None:
+            axes.axvline(limit, color=INK, linewidth=1.2, linestyle=(0, (4, 3)))
         left_out = f", {given.size - finite.size:,} not finite" if given.size > finite.size else ""
         text = f"n = {finite.size:,}{left_out}, median {middle:,.4g}"
         axes.text(1, 1.02, text, transform=axes.transAxes, ha="right", va="bottom", fontsize=9, color=SOFT)
         axes.grid(axis="y")
         axes.tick_params(axis="y", labelcolor=SOFT)
         axes.xaxis.set_major_formatter(lambda x, _: f"{x:,.4g}" if abs(x) < 1000 else f"{x:,.0f}")
-        if not log_counts:
-            axes.yaxis.set_major_formatter(lambda y, _: f"{y:,.0f}")
+        axes.yaxis.set_major_formatter(lambda y, _: f"{y:,.0f}")
         axes.set_xlabel(axis, loc="left")
+        return _png(figure)
+
+
+def heatmap(rows: Sequence[str], columns: Sequence[str], values: Sequence[Sequence[float]], title: str = "") -> bytes:
+    """A PNG of shares from 0 (white, nothing printed) to the largest of them (dark), each printed as a percentage.
+
+    Raises:
+        ValueError: no row or column, another number of values than cells, or a value that is no share.
+    """
+    cells = np.asarray(values, np.float64)
+    if not cells.size or cells.shape != (len(rows), len(columns)) or not ((cells >= 0) & (cells <= 1)).all():
+        raise ValueError("a heatmap needs one share between 0 and 1 per row and column")
+    top = float(cells.max()) or 1.0
+    with _axes(1.6 + 0.32 * len(rows), title) as (figure, axes):
+        axes.imshow(cells, cmap="Blues", vmin=0, vmax=1.25 * top, aspect="auto")
+        for row, column in np.argwhere(cells > 0):
+            ink = "white" if cells[row, column] > 0.75 * top else INK
+            axes.text(column, row, f"{cells[row, column]:.1%}", ha="center", va="center", fontsize=7.5, color=ink)
+        _rows(axes, rows)
+        names = [_short(name, 18) for name in columns]
+        axes.set_xticks(range(len(columns)), names, rotation=40, ha="right", fontsize=8.5)
         return _png(figure)
 
 

@@ -15,6 +15,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from urllib.parse import urlsplit
 
 from markupsafe import Markup
@@ -70,6 +71,9 @@ details dt { color: var(--soft); font-size: .8rem; margin-top: .6rem; }
 details dd { margin: 0; }
 pre { margin: .2rem 0 0; padding: .6rem .75rem; background: var(--panel); border-radius: .35rem; white-space: pre-wrap;
   overflow-wrap: anywhere; unicode-bidi: isolate; font: .84rem/1.5 ui-monospace, "SF Mono", "DejaVu Sans Mono", monospace; }
+dl.beside { display: grid; grid-template-columns: repeat(auto-fit, minmax(20rem, 1fr)); gap: 0 1rem; }
+dl.beside div { min-width: 0; }
+mark { background: var(--bad-panel); color: var(--bad); }
 ul.links { padding-left: 1.2rem; }
 footer { color: var(--soft); font-size: .82rem; border-top: 1px solid var(--line); margin-top: 3rem; padding-top: 1rem;
   overflow-wrap: anywhere; }
@@ -220,6 +224,17 @@ class Page:
             self._add("<details><summary>{}</summary><dl>{}</dl></details>", visible(sample.summary), parts)
         return self
 
+    def side_by_side(self, summary: str, left: tuple[str, str], right: tuple[str, str]) -> Page:
+        """Two named texts beside one another, collapsed under one line; words that only one of them has are marked."""
+        column = Markup("<div><dt>{}</dt><dd><pre>{}</pre></dd></div>")
+        marked = _differences(left[1], right[1])
+        columns = Markup("").join(
+            column.format(visible(n), text) for (n, _), text in zip((left, right), marked, strict=True)
+        )
+        return self._add(
+            '<details><summary>{}</summary><dl class="beside">{}</dl></details>', visible(summary), columns
+        )
+
     def links(self, links: Sequence[tuple[str, str]]) -> Page:
         """A list of (label, target); a target that is not safe to follow is shown as text, not linked."""
         safe, plain = Markup('<li><a href="{1}" rel="noreferrer">{0}</a></li>'), Markup("<li>{} ({})</li>")
@@ -246,6 +261,18 @@ class Page:
     def _add(self, form: str, *values: object) -> Page:
         self._parts.append(Markup(form).format(*values))
         return self
+
+
+def _differences(left: str, right: str) -> tuple[Markup, Markup]:
+    """Both texts with the words marked that the other lacks at that place."""
+    a, b = (re.findall(r"\s+|\S+", text) for text in (left, right))
+    one, other = Markup(""), Markup("")
+    mark = Markup("<mark>{}</mark>")
+    for op, a0, a1, b0, b1 in SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
+        mine, theirs = visible("".join(a[a0:a1])), visible("".join(b[b0:b1]))
+        one += mine if op == "equal" or not mine else mark.format(mine)
+        other += theirs if op == "equal" or not theirs else mark.format(theirs)
+    return one, other
 
 
 def _cells(tag: str, texts: Sequence[str], numeric: Sequence[bool]) -> Markup:

@@ -17,7 +17,8 @@ class Settings(BaseModel):
     Environment: `DDD_LLM_HOME` (all that is written; default `.ddd_llm/` in the checkout), `DDD_LLM_STORE` (default
     `<home>/store`), `DDD_LLM_KEYS` (default `ddd_llm/keys` in the user's config folder), `DDD_LLM_SOURCES` and
     `DDD_LLM_RECIPE` (files), `DDD_LLM_ASSETS` (folder with policies and expectations), `DDD_LLM_MODEL_NAME` (registered
-    name), `MLFLOW_TRACKING_URI`, `DDD_LLM_PAGES_PORT`.
+    name), `MLFLOW_TRACKING_URI`, `DDD_LLM_PAGES_PORT`, `DDD_LLM_SPARK_MASTER` (deduplicate on Spark: `local[*]`,
+    `spark://host:7077`, ...; empty: in this process).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -31,6 +32,7 @@ class Settings(BaseModel):
     model_name: str
     tracking_uri: str
     pages_port: int
+    spark_master: str = ""
 
     @property
     def work(self) -> Path:
@@ -63,4 +65,5 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         model_name=env.get("DDD_LLM_MODEL_NAME") or "ddd-llm-demo",
         tracking_uri=env.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow' / 'mlflow.db'}",
         pages_port=int(env.get("DDD_LLM_PAGES_PORT") or 3070),
+        spark_master=env.get("DDD_LLM_SPARK_MASTER") or "",
     )

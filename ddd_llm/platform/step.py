@@ -21,8 +21,8 @@ from ddd_llm.platform.environment import hardware, library_versions
 from ddd_llm.platform.nodes import Expected, Node
 from ddd_llm.platform.settings import Settings
 from ddd_llm.store.artifact_store import ArtifactStore, now
-from ddd_llm.store.canonical import canonical_json
-from ddd_llm.store.records import REPORT, ObjectRef, Record, TableRef
+from ddd_llm.store.canonical import canonical_json, schema_of
+from ddd_llm.store.records import REPORT, STORE_FORMAT, ObjectRef, Record, Segment, TableRef
 from ddd_llm.store.session import Held, Session
 
 MEDIA = {
@@ -123,6 +123,16 @@ class Step:
     def _resumable(self) -> Path:
         return self.settings.work / "resume" / self._expected.fingerprint[:32]
 
+    def previous(self) -> Held | None:
+        """This asset's own head where the same code and config made it: work to take up, never a thing to depend on.
+
+        What a step makes of it must be what it would make without it, so it is no input of the record.
+        """
+        held = self.session.head(self.node.name, self.partition)
+        if held is None or held.record.format != STORE_FORMAT or held.record.config != self.config:
+            return None
+        return held if held.record.code_version == self._expected.code_version else None
+
     # saying ----------------------------------------------------------------------------------------------------
 
     def progress(self, what: str) -> Progress:
@@ -162,6 +172,20 @@ class Step:
         """Store a table, whole or as (segment name, rows) pairs. The first one stored is the record's main table."""
         pairs = [(segment, rows)] if isinstance(rows, pa.Table) else rows
         self._tables[name] = self.store.put_table(pairs)
+
+    def add_segment(self, name: str, segment: str, rows: pa.Table) -> None:
+        """Append rows to a table as one more segment. Raises ValueError when its columns are not those before it."""
+        self._append(name, schema_of(rows), self.store.put_segment(segment, rows))
+
+    def keep_segment(self, name: str, table: TableRef, segment: Segment) -> None:
+        """Append a segment that an earlier record's table holds already. Raises ValueError as `add_segment`."""
+        self._append(name, table.columns, segment)
+
+    def _append(self, name: str, columns: dict[str, str], segment: Segment) -> None:
+        before = self._tables.get(name, TableRef(columns=columns, segments=()))
+        if before.columns != columns:
+            raise ValueError(f"{self.node.name}: segment {segment.name} of {name}: its columns are not those before it")
+        self._tables[name] = TableRef(columns=columns, segments=(*before.segments, segment))
 
     def put_file(self, name: str, data: bytes | Path) -> None:
         """Store one file. Raises ValueError for a file type that can hold a pickle."""

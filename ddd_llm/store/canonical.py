@@ -16,6 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 CHUNK = 1 << 20
+ROW_GROUP = 2048
+"""Rows that are read together: few enough that a few rows of a large table cost little."""
 
 
 def canonical_json(value: Any) -> bytes:
@@ -61,7 +63,7 @@ def parquet_bytes(table: pa.Table) -> bytes:
     schema = pa.schema([pa.field(f.name, f.type, f.nullable) for f in table.schema])
     plain = pa.Table.from_arrays([c.combine_chunks() for c in table.columns], schema=schema)
     sink = io.BytesIO()
-    pq.write_table(plain, sink, compression="zstd", row_group_size=16_384, write_statistics=True, version="2.6")
+    pq.write_table(plain, sink, compression="zstd", row_group_size=ROW_GROUP, write_statistics=True, version="2.6")
     return sink.getvalue()
 
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ddd_llm.store.canonical import digest_value
 
 # Part of every fingerprint: raise it when the way tables become bytes changes.
-STORE_FORMAT = 1
+STORE_FORMAT = 2
 REPORT = "report/"
 
 

@@ -33,7 +33,8 @@ def package_source(name: str = "pkg", **fields: Any) -> PythonPackage:
 
 
 def read_folder(root: Path, limits: Limits = DEFAULT_LIMITS, **fields: Any) -> tuple[pa.Table, pa.Table]:
-    return read_source(folder_source(**fields), root, KEY, limits=limits)
+    reading = read_source(folder_source(**fields), root, KEY, limits=limits)
+    return reading.documents, reading.quarantine
 
 
 def texts(documents: pa.Table) -> dict[str, str]:

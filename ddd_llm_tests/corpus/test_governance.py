@@ -10,19 +10,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddd_llm.corpus.governance import govern
-from ddd_llm.corpus.pseudonyms import Pseudonymiser
 from ddd_llm.corpus.schemas import GOVERNED, QUARANTINE, RAW
-from ddd_llm_tests.corpus.helpers import folder_source
+from ddd_llm_tests.corpus.rights.builders import EMailMask, permissions, whole
 
-MASK = Pseudonymiser(b"k" * 32)
+MASK = EMailMask()
 RIGHTS: dict[str, dict[str, Any]] = {
     "fine": {},
     "no_licence": {"licence": None},
     "no_licence_evidence": {"licence_evidence": None},
+    "licence_denied": {"licence": "GPL-2.0-only"},
+    "licence_in_review": {"licence": "MPL-2.0"},
     "no_legal_basis": {"legal_basis": None},
     "no_training_purpose": {"purpose": ["evaluation"]},
+    "provenance_incomplete": {"provenance": None},
+    "no_consent": {"legal_basis": "consent"},
+    "opted_out": {"tdm_reservation": True},
 }
-SOURCES = [folder_source(name, **fields) for name, fields in RIGHTS.items()]
+PERMISSIONS = permissions([whole(name, **fields) for name, fields in RIGHTS.items()])
 
 
 def raw(*rows: tuple[str, str, str | None]) -> pa.Table:
@@ -33,6 +37,8 @@ def raw(*rows: tuple[str, str, str | None]) -> pa.Table:
             "locator": f"{number}.md",
             "op": op,
             "title": None if text is None else "title",
+            "date": None if text is None else "2026-01-01",
+            "quality": None if text is None else 0.5,
             "text": text,
         }
         for number, (source, op, text) in enumerate(rows)
@@ -47,7 +53,7 @@ rows = st.lists(st.tuples(st.sampled_from([*RIGHTS, "unknown_source"]), operatio
 @given(rows)
 def test_each_row_is_kept_or_quarantined_and_only_rightful_ones_are_kept(given: list[tuple[str, str]]) -> None:
     batch = raw(*[(source, op, None if op == "delete" else "text") for source, op in given])
-    kept, held_back = govern(batch, SOURCES, MASK)
+    kept, held_back = govern(batch, PERMISSIONS, MASK)
     assert kept.schema.equals(GOVERNED)
     assert held_back.schema.equals(QUARANTINE)
     places = [*kept["locator"].to_pylist(), *held_back["locator"].to_pylist()]
@@ -59,23 +65,23 @@ def test_each_row_is_kept_or_quarantined_and_only_rightful_ones_are_kept(given: 
 
 @pytest.mark.parametrize("reason", [*list(RIGHTS)[1:], "unknown_source"])
 def test_a_source_without_a_right_is_quarantined_with_the_reason(reason: str) -> None:
-    kept, held_back = govern(raw((reason, "add", "text"), ("fine", "add", "text")), SOURCES, MASK)
+    kept, held_back = govern(raw((reason, "add", "text"), ("fine", "add", "text")), PERMISSIONS, MASK)
     assert kept["source"].to_pylist() == ["fine"]
     assert held_back["reason"].to_pylist() == [reason]
 
 
-def test_identifiers_in_text_and_title_become_pseudonyms() -> None:
+def test_identifiers_are_replaced_in_text_and_title_and_counted() -> None:
     batch = raw(("fine", "add", "Write to jane@example.org or <script>alert(1)</script>"), ("fine", "delete", None))
     titles = pa.array(["Notes of jane@example.org", None])
-    kept, _ = govern(batch.set_column(RAW.get_field_index("title"), RAW.field("title"), titles), SOURCES, MASK)
+    kept, _ = govern(batch.set_column(RAW.get_field_index("title"), RAW.field("title"), titles), PERMISSIONS, MASK)
     first, second = kept.to_pylist()
     assert "jane" not in first["text"] + first["title"]
     assert first["text"].endswith("or <script>alert(1)</script>")
     assert first["identifiers"] == 2
-    assert first["licence"] == "MIT"
+    assert (first["licence"], first["date"], first["quality"]) == ("MIT", "2026-01-01", 0.5)
     assert (second["op"], second["text"], second["identifiers"]) == ("delete", None, 0)
 
 
 def test_an_empty_batch_stays_empty() -> None:
-    kept, held_back = govern(raw(), SOURCES, MASK)
+    kept, held_back = govern(raw(), PERMISSIONS, MASK)
     assert (kept.num_rows, held_back.num_rows) == (0, 0)

@@ -9,10 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ddd_llm.corpus.batch import Batch, ingest
 from ddd_llm.corpus.identity import doc_id
-from ddd_llm.corpus.ingest import delta, fold, read_source, scan, unread_sources
+from ddd_llm.corpus.ingest import delta, fold, read_source, unread_sources
+from ddd_llm.corpus.rows import Rows, gather
+from ddd_llm.corpus.scan import scan
 from ddd_llm.corpus.schemas import CURRENT, QUARANTINE, RAW
 from ddd_llm_tests.corpus.helpers import KEY, folder_source, package_source, read_folder, reasons
+from ddd_llm_tests.corpus.readers import files
 
 HERE = Path(__file__).parent
 States = dict[tuple[str, str], str]
@@ -31,6 +35,7 @@ def table(state: States) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=CURRENT)
 
 
+@settings(deadline=None)
 @given(st.lists(states, min_size=1, max_size=6))
 def test_folding_the_deltas_gives_the_current_state(sequence: list[States]) -> None:
     state: States = {}
@@ -42,6 +47,7 @@ def test_folding_the_deltas_gives_the_current_state(sequence: list[States]) -> N
         assert delta(state, table(current)).num_rows == 0
 
 
+@settings(deadline=None)
 @given(states, states)
 def test_a_delta_says_only_what_changed_in_a_fixed_order(before: States, after: States) -> None:
     batch = delta(before, table(after))
@@ -60,6 +66,15 @@ def test_a_delta_says_only_what_changed_in_a_fixed_order(before: States, after: 
         assert (row["text"] is None) == gone
 
 
+@settings(deadline=None)
+@given(states, states)
+def test_places_that_are_named_as_unchanged_are_as_good_as_their_rows(before: States, after: States) -> None:
+    same = {place for place, identity in after.items() if before.get(place) == identity}
+    rest = {place: identity for place, identity in after.items() if place not in same}
+    assert delta(before, table(rest), unchanged=same).equals(delta(before, table(after)))
+
+
+@settings(deadline=None)
 @given(states, states, st.sets(st.sampled_from(["a", "b"])))
 def test_what_an_unread_source_held_stays(before: States, after: States, unread: set[str]) -> None:
     after = {place: identity for place, identity in after.items() if place[0] not in unread}
@@ -81,7 +96,7 @@ def test_documents_are_normal_sorted_and_keyed(tmp_path: Path) -> None:
     (tmp_path / "b.txt").write_bytes("cafe\u0301\r\nText in words of the English language.\r\n\r\n".encode())
     (tmp_path / "a.md").write_text("# One\n")
     said: list[int] = []
-    documents, held_back = read_source(folder_source(), tmp_path, KEY, said.append)
+    documents, held_back, _ = read_source(folder_source(), tmp_path, KEY, said.append)
     assert documents.schema.equals(CURRENT)
     assert held_back.schema.equals(QUARANTINE)
     text = "caf\u00e9\nText in words of the English language."
@@ -93,6 +108,8 @@ def test_documents_are_normal_sorted_and_keyed(tmp_path: Path) -> None:
             "title": "One",
             "media_type": "text/markdown",
             "language": "und",
+            "date": None,
+            "quality": None,
             "text": "# One",
             "bytes": 5,
         },
@@ -103,6 +120,8 @@ def test_documents_are_normal_sorted_and_keyed(tmp_path: Path) -> None:
             "title": "b.txt",
             "media_type": "text/plain",
             "language": "en",
+            "date": None,
+            "quality": None,
             "text": text,
             "bytes": len(text.encode()),
         },
@@ -141,7 +160,10 @@ def test_scan_follows_content_names_and_reading_and_nothing_else(tmp_path: Path)
     (tmp_path / "a.txt").touch()
     assert scan(folder_source(include=["**/*.txt"], owner="Another"), tmp_path) == before
     seen = {before, scan(folder_source(include=["**/*"]), tmp_path)}
-    seen.add(scan(folder_source(include=["**/*.txt"], text_field="body"), tmp_path))
+    settings_of_reading = {"text_field": "a", "id_field": "b", "title_field": "c", "date_field": "d", "quality_field": "e",
+                           "html": "all"}  # fmt: skip
+    for name, value in settings_of_reading.items():
+        seen.add(scan(folder_source(include=["**/*.txt"], **{name: value}), tmp_path))
     (tmp_path / "a.txt").write_text("two")
     seen.add(scan(source, tmp_path))
     (tmp_path / "a.txt").rename(tmp_path / "b.txt")
@@ -149,7 +171,7 @@ def test_scan_follows_content_names_and_reading_and_nothing_else(tmp_path: Path)
     (tmp_path / "b.txt").unlink()
     seen.add(scan(source, tmp_path))
     seen.add(scan(source, tmp_path / "gone"))
-    assert len(seen) == 7
+    assert len(seen) == 12
 
 
 def test_scan_of_a_package_follows_its_version_and_roots() -> None:
@@ -166,9 +188,94 @@ def test_scan_of_a_package_follows_its_version_and_roots() -> None:
 
 
 def test_sources_that_could_not_be_read_are_named(tmp_path: Path) -> None:
-    _, gone = read_source(folder_source("gone"), tmp_path / "gone", KEY)
-    _, wrong = read_source(package_source("wrong", package="pyparsing", version="0"), HERE, KEY)
+    _, gone, _ = read_source(folder_source("gone"), tmp_path / "gone", KEY)
+    _, wrong, _ = read_source(package_source("wrong", package="pyparsing", version="0"), HERE, KEY)
     (tmp_path / "bad.txt").write_bytes(b"\xff")
-    _, bad = read_source(folder_source("bad"), tmp_path, KEY)
-    assert reasons(bad) == [("bad.txt", "invalid_utf8")]
+    _, bad, _ = read_source(folder_source("bad"), tmp_path, KEY)
+    assert reasons(bad) == [("bad.txt", "encoding_unknown")]
     assert unread_sources(pa.concat_tables([gone, wrong, bad])) == {"gone", "wrong"}
+
+
+def test_what_is_known_is_named_and_not_held(tmp_path: Path) -> None:
+    for number in range(5):
+        (tmp_path / f"{number}.txt").write_text(f"text {number}")
+    first = read_source(folder_source(), tmp_path, KEY)
+    known = dict(zip(first.documents["locator"].to_pylist(), first.documents["id"].to_pylist(), strict=True))
+    (tmp_path / "3.txt").write_text("other text")
+    said: list[int] = []
+    second = read_source(folder_source(), tmp_path, KEY, said.append, known=known)
+    assert second.documents["locator"].to_pylist() == ["3.txt"]
+    assert second.unchanged == {"0.txt", "1.txt", "2.txt", "4.txt"}
+    assert said == [5]
+
+
+def never(done: int, total: int | None = None, note: str = "") -> None:
+    pass
+
+
+def batch(root: Path, *history: pa.Table) -> Batch:
+    return ingest([(folder_source(), root)], list(history), KEY, never)  # type: ignore[arg-type]
+
+
+def ops(one: Batch) -> list[tuple[str, str]]:
+    return list(zip(one.documents["locator"].to_pylist(), one.documents["op"].to_pylist(), strict=True))
+
+
+def test_a_broken_file_archive_or_folder_keeps_what_it_held(tmp_path: Path) -> None:
+    lines = b'{"text": "one"}\n{"text": "two"}\n'
+    (tmp_path / "a.jsonl").write_bytes(lines)
+    (tmp_path / "b.zip").write_bytes(files.zipped({"x.md": b"three", "in.zip": files.zipped({"y.md": b"four"})}))
+    (tmp_path / "c.md").write_text("five")
+    first = batch(tmp_path)
+    assert [op for _, op in ops(first)] == ["add"] * 5
+    assert batch(tmp_path, first.documents).documents.num_rows == 0
+    (tmp_path / "a.jsonl").write_bytes(lines[:-5])
+    (tmp_path / "b.zip").write_bytes((tmp_path / "b.zip").read_bytes()[:-5])
+    (tmp_path / "c.md").unlink()
+    second = batch(tmp_path, first.documents)
+    assert ops(second) == [("c.md", "delete")]
+    (tmp_path / "a.jsonl").write_bytes(lines[: len(lines) // 2])
+    (tmp_path / "b.zip").write_bytes(files.zipped({"in.zip": files.zipped({"y.md": b"four"})[:-5]}))
+    third = batch(tmp_path, first.documents, second.documents)
+    assert ops(third) == [("a.jsonl#line=2", "delete"), ("b.zip!x.md", "delete")]
+
+
+def test_a_notice_about_a_file_does_not_keep_what_went(tmp_path: Path) -> None:
+    line = "Le général a déclaré que la forêt était située près de l'hôtel, où les élèves étudiaient."
+    (tmp_path / "a.csv").write_bytes(f'text\n"{line}"\n"{line} Encore."\n'.encode("latin-1"))
+    first = batch(tmp_path)
+    assert first.notices.to_pylist() == [True]
+    (tmp_path / "a.csv").write_bytes(f'text\n"{line}"\n'.encode("latin-1"))
+    assert ops(batch(tmp_path, first.documents)) == [("a.csv#row=3", "delete")]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=40))
+def test_rows_cut_back_are_gone_whatever_was_flushed(steps: list[tuple[int, bool]]) -> None:
+    schema = pa.schema([pa.field("n", pa.int64())])
+    rows, expected = Rows(schema), []
+    for number, (size, cut) in enumerate(steps):
+        if cut:
+            keep = len(expected) * size // 4
+            rows.cut(keep)
+            del expected[keep:]
+        else:
+            rows.append((number,), size * 3_000_000)
+            expected.append(number)
+        assert len(rows) == len(expected)
+    assert rows.table()["n"].to_pylist() == expected
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(1, 5), max_size=6), st.data())
+def test_rows_are_gathered_as_arrow_takes_them(sizes: list[int], data: st.DataObject) -> None:
+    schema = pa.schema([pa.field("n", pa.int64(), nullable=False), pa.field("t", pa.string())])
+    total = iter(range(100))
+    numbers = [[next(total) for _ in range(size)] for size in sizes]
+    batches = [pa.record_batch([pa.array(part), pa.array([f"t{n}" for n in part])], schema=schema) for part in numbers]
+    whole = pa.Table.from_batches(batches, schema)
+    some = st.lists(st.sampled_from(range(len(whole))), unique=True) if len(whole) else st.just([])
+    order: list[int | None] = [*data.draw(some), *data.draw(st.sampled_from([[], [None]]))]
+    order = data.draw(st.permutations(order))
+    found = gather(list(batches), order, schema)
+    assert found.to_pylist() == whole.take(pa.array(order, pa.int64())).to_pylist()

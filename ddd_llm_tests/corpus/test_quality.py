@@ -10,11 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from ddd_llm.corpus.quality import DECISIONS, CurationPolicy, curate, keep_rates
+from ddd_llm.corpus.filters.policy import CurationPolicy, approval_verdict
+from ddd_llm.corpus.quality import BORDERLINE, DECISIONS, curate, judge, keep_rates
 from ddd_llm.corpus.quality_document import DOCSTRING, Document
 
 POLICY_FILE = Path(__file__).parents[2] / "assets" / "policies" / "curation.yaml"
 POLICY = CurationPolicy.model_validate(yaml.safe_load(POLICY_FILE.read_text(encoding="utf-8")))
+WEB_FILE = POLICY_FILE.with_name("curation-web.yaml")
+WEB = CurationPolicy.model_validate(yaml.safe_load(WEB_FILE.read_text(encoding="utf-8")))
 
 PROSE = (
     "Return the number of items that are in the queue at the time of the call. The value may be out of date "
@@ -66,9 +69,10 @@ def table(rows: list[tuple[str, str, str, str]]) -> pa.Table:
         ("ellipsis_lines", "\n".join(f"Read more of the story number {i} ..." for i in "abcdefgh")),
         (None, f"{PROSE}\n\n##########################\n\n{PROSE}"),
         ("repeated_lines", "\n".join(["The same line over and over again."] * 10)),
-        ("repeated_phrases", "the same words come again and again in one long line and " * 10),
+        ("duplicate_10_grams", "the same words come again and again in one long line and " * 10),
         ("few_stop_words", " ".join(f"word{i}x" for i in range(70))),
-        ("web_chrome", f"{PROSE}\nPlease enable JavaScript to go on.\n"),
+        ("javascript_lines", f"{PROSE}\nPlease enable JavaScript to go on.\n"),
+        ("policy_lines", f"{PROSE}\nThis site uses cookies.\n"),
     ],
 )
 def test_texts(reason: str | None, text: str) -> None:
@@ -106,7 +110,7 @@ def test_language() -> None:
 
 
 def test_scripts_without_spaces_have_words() -> None:
-    policy = CurationPolicy.model_validate(POLICY.model_dump() | {"rules": [{"rule": "too_few_words"}]})
+    policy = CurationPolicy.model_validate(POLICY.model_dump() | {"rules": [{"rule": "too_few_words", "least": 20}]})
     assert policy.reason(Document("返回调用时队列中的项目数量，该值在使用时可能已经过时。")) is None
 
 
@@ -144,8 +148,9 @@ def test_every_document_is_kept_or_has_one_reason(rows: list[tuple[str, str, str
     assert kept.schema == documents.schema
     # The reason is the first of the rules broken.
     for row, (_, media_type, language, text) in zip(verdicts, rows, strict=True):
-        broken = [rule.reason(Document(text, media_type, language)) for rule in POLICY.rules]
-        assert row["reason"] == next((reason for reason in broken if reason), None)
+        document = Document(text, media_type, language)
+        broken = [rule.rule for rule in POLICY.rules if rule.broken_by(document)]
+        assert row["reason"] == (broken[0] if broken else None)
 
     rates = keep_rates(decisions).to_pylist()
     expected = Counter((row["reason"], row["source"]) for row in verdicts if row["reason"])
@@ -155,12 +160,83 @@ def test_every_document_is_kept_or_has_one_reason(rows: list[tuple[str, str, str
     assert all(row["share"] == row["dropped"] / totals[row["source"]] for row in rates)
 
 
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.just("s"), st.just("text/plain"), st.just("en"), texts), min_size=1, max_size=6))
+def test_measures_explain_every_decision(rows: list[tuple[str, str, str, str]]) -> None:
+    found = judge(table(rows), POLICY)
+    order = [rule.rule for rule in POLICY.rules]
+    assert found.measures.column_names == ["id", "batch", *order]
+    assert found.measures["id"].equals(found.decisions["id"])
+    near = {(row["id"], row["rule"]): row for row in found.borderline.to_pylist()}
+    for measured, decision, (_, media_type, language, text) in zip(
+        found.measures.to_pylist(), found.decisions.to_pylist(), rows, strict=True
+    ):
+        asked = order[: order.index(decision["reason"]) + 1] if decision["reason"] else order
+        for rule in POLICY.rules:
+            answer = rule.measure(Document(text, media_type, language)) if rule.rule in asked else None
+            assert measured[rule.rule] == (None if answer is None else answer.value)
+            row = near.get((measured["id"], rule.rule))
+            assert (row is not None) == (answer is not None and answer.near(POLICY.borderline.margin))
+            if answer is not None and row is not None:
+                assert (row["passed"], row["value"], row["limit"]) == (not answer.broken, answer.value, answer.limit)
+
+
+def test_borderline_documents_lie_on_both_sides_of_a_limit() -> None:
+    rules = [{"rule": "too_few_words", "least": 20}]
+    policy = CurationPolicy.model_validate({"version": 1, "rules": rules, "borderline": {"margin": 0.1}})
+    lengths = [5, 17, 18, 19, 20, 22, 23, 40]
+    found = judge(table([("s", "text/plain", "en", "word " * n) for n in lengths]), policy)
+    assert found.borderline.schema == BORDERLINE
+    near = [(row["value"], row["passed"]) for row in found.borderline.to_pylist()]
+    assert near == [(18, False), (19, False), (20, True), (22, True)]
+
+
+def test_judging_an_empty_corpus() -> None:
+    found = judge(table([]), POLICY)
+    assert len(found.kept) == len(found.decisions) == len(found.measures) == len(found.borderline) == 0
+
+
 def test_every_rule_states_its_origin_and_version() -> None:
-    assert len(POLICY.rules) == 14
-    for rule in POLICY.rules:
+    for rule in (*POLICY.rules, *WEB.rules):
         assert rule.origin
         assert rule.version >= 1
     assert CurationPolicy.model_validate(POLICY.model_dump(mode="json")) == POLICY
+
+
+def approved(policy: CurationPolicy, **change: object) -> CurationPolicy:
+    signed = {
+        "approved_by": "A name",
+        "approved_on": "2026-11-25",
+        "approved_version": policy.version,
+        "approved_digest": policy.digest,
+    }
+    return CurationPolicy.model_validate(policy.model_dump(mode="json") | signed | change)
+
+
+def said(policy: CurationPolicy) -> tuple[bool, str]:
+    passed, sentence, metadata = approval_verdict(policy.model_dump(mode="json"))
+    assert metadata == {"version": policy.version, "digest": policy.digest}
+    return passed, sentence
+
+
+def test_only_the_approved_rules_are_approved() -> None:
+    passed, sentence = said(POLICY)
+    assert not passed and "Nobody has approved version 2" in sentence and POLICY.digest in sentence
+    signed = approved(POLICY)
+    assert said(signed) == (True, "Version 2 was approved by A name on 2026-11-25.")
+    # What does not decide on documents may change without a new approval.
+    assert said(approved(POLICY, borderline={"margin": 0.2}))[0]
+
+    rules = [rule.model_dump(mode="json") for rule in POLICY.rules]
+    other = approved(POLICY, rules=rules[1:])
+    passed, sentence = said(other)
+    assert not passed and "The rules have changed since version 2" in sentence and other.digest in sentence
+    passed, sentence = said(approved(POLICY, rules=rules[::-1]))  # their order decides on the reason
+    assert not passed and "have changed" in sentence
+    passed, sentence = said(approved(POLICY, rules=rules[1:], version=3))
+    assert not passed and "Version 3 of the curation standard is not approved" in sentence
+    assert not said(approved(POLICY, approved_by=None))[0]
+    assert not said(approved(POLICY, code="judged"))[0]
 
 
 @pytest.mark.parametrize(
@@ -172,6 +248,11 @@ def test_every_rule_states_its_origin_and_version() -> None:
         {"rules": [{"rule": "boilerplate", "patterns": ["(unclosed"]}]},
         {"approved_by": ""},
         {"approved_on": "soon"},
+        {"approved_digest": "abc"},
+        {"rules": [{"rule": "duplicate_11_grams"}]},
+        {"rules": [{"rule": "classifier", "path": "a.bin", "least": 0.5}]},
+        {"borderline": {"margin": -1}},
+        {"fairness": {"dimensions": ["religion"]}},
         {"unknown": 1},
     ],
 )

@@ -9,9 +9,10 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from ddd_llm.corpus.governance import objection
+from ddd_llm.corpus.capture import GOVERNANCE
 from ddd_llm.corpus.readers.docstrings import installed_version
-from ddd_llm.corpus.sources import Folder, PythonPackage, SourcesFile, canonical_licence, resolve_root
+from ddd_llm.corpus.rights.licences import canonical_licence
+from ddd_llm.corpus.sources import Folder, PythonPackage, SourcesFile, resolve_root
 from ddd_llm_tests.corpus.helpers import RIGHTS, folder_source, package_source
 
 DEFAULT = Path(__file__).parents[2] / "assets" / "sources.yaml"
@@ -57,6 +58,7 @@ def test_a_missing_right_is_well_formed(missing: str) -> None:
         ({"legal_basis": "hope"}, "legal_basis"),
         ({"purpose": ["profit"]}, "purpose"),
         ({"collected": "last week"}, "collected"),
+        ({"collected": 20260101}, "collected"),
         ({"owner": "  "}, "owner"),
         ({"licence_evidence": ""}, "licence_evidence"),
         ({"name": "../up"}, "name"),
@@ -99,5 +101,10 @@ def test_the_embedded_default_is_whole() -> None:
     for source in sources:
         assert isinstance(source, PythonPackage)
         assert installed_version(source.package) == source.version
-    assert [source.name for source in sources if objection(source)] == ["tokenizers"]
-    assert not any(isinstance(source, Folder) for source in sources)
+    assert [source.name for source in sources if source.licence is None] == ["tokenizers"]
+
+
+def test_rights_do_not_change_how_a_source_is_read() -> None:
+    reading = set(Folder.model_fields) - GOVERNANCE
+    assert {"name", "kind", "path", "include", "text_field"} <= reading
+    assert not {"owner", "licence", "legal_basis", "purpose", "provenance", "robots", "documents"} & reading

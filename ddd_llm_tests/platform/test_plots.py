@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from ddd_llm.platform.plots import Interval, funnel, histogram, interval_plot, paired_bars
+from ddd_llm.platform.plots import Interval, funnel, heatmap, histogram, interval_plot, paired_bars
 
 STAGES = [("raw", 1000, {}), ("kept", 800, {"near_duplicate": 150, "too_short": 30, "a": 9, "b": 7, "c": 4})]
 LABELS = ["$\\frac{1}{0}$ <b>&", "x" * 300, "日本\u202e\x1b", "plain_name"]
@@ -23,7 +23,9 @@ def _plots() -> list[bytes]:
         paired_bars(LABELS, {"base": [0, 0.5, 1, math.nan], "tuned": [0.2, 1, 1, 1]}, "Scores", "score"),
         interval_plot([*rows, Interval("unknown", math.nan, math.nan, math.nan)], "Delta", "difference"),
         histogram([1.0, 2.0, 2.0, 900.0, math.inf], "Lengths", "characters"),
-        histogram([1.0], log_counts=True),
+        histogram([1.0], log_counts=True, limit=0.5),
+        heatmap(["a rule", "another"], ["one source", "$x^2$"], [[0.0, 0.25], [1.0, 0.001]], "Dropped"),
+        heatmap(["r"], ["s"], [[0.0]]),
     ]
 
 
@@ -78,6 +80,10 @@ def test_wrong_use_is_an_error() -> None:
         lambda: paired_bars(["x"], {}),
         lambda: interval_plot([]),
         lambda: histogram([math.nan]),
+        lambda: heatmap([], [], []),
+        lambda: heatmap(["r"], ["s"], [[0.1, 0.2]]),
+        lambda: heatmap(["r"], ["s"], [[math.nan]]),
+        lambda: heatmap(["r"], ["s"], [[1.5]]),
     ):
         with pytest.raises(ValueError):
             call()

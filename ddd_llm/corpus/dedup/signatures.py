@@ -1,31 +1,32 @@
-"""MinHash signatures, value for value those of datasketch 2.0.
+"""MinHash signatures as datasketch 2.0 makes them from the same shingle hashes, and the keys of their LSH bands.
 
-Here: what a signature is (`SignatureConfig`) and how a column of texts becomes one. Not here: what a shingle is
-(`words`), how signatures are compared (`candidates`).
+Here: what a sketch is (`SignatureConfig`) and how a column of texts becomes one. Not here: what a shingle is
+(`words`), how sketches are compared (`candidates`).
 
 Source: A. Broder, On the resemblance and containment of documents (SEQUENCES 1997); permutation scheme "affine32" as in
 datasketch 2.0: the shingle's 32-bit hash, mixed by MurmurHash3's finaliser, goes through a * h + b modulo 2^32, a odd.
 """
 
+from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ddd_llm.corpus.dedup.blocks import Texts, map_blocks
-from ddd_llm.corpus.dedup.hashing import shingle_hashes
 from ddd_llm.corpus.dedup.jit import kernel
-from ddd_llm.corpus.dedup.tokens import normalise
+from ddd_llm.corpus.dedup.sets import ShingleSets, distinct, join_sets
+from ddd_llm.corpus.dedup.shingles import shingle_hashes
 
-_U32 = np.uint32
+_U32, _U64 = np.uint32, np.uint64
 EMPTY = _U32(0xFFFFFFFF)  # every value of an empty text's signature
 
 
 class SignatureConfig(BaseModel):
-    """All that decides a signature's values; two signatures compare only if made under equal configurations.
+    """All that decides a sketch's values; two sketches compare only if made under equal configurations.
 
     Shingles are encoded as in `words`: tokens in lower case joined by one space, UTF-8.
     """
@@ -35,62 +36,71 @@ class SignatureConfig(BaseModel):
     num_perm: int = Field(default=128, ge=4, le=4096, multiple_of=4, description="Permutations: values per signature.")
     seed: int = Field(default=1, ge=0, lt=2**32, description="Seed of the permutations (numpy's RandomState).")
     scheme: Literal["affine32"] = Field(default="affine32", description="datasketch's name of the permutation scheme.")
-    hash: Literal["xxh32", "sha1_hash32"] = Field(default="xxh32", description="Hash function of a shingle's bytes.")
+    hash: Literal["polynomial64"] = Field(default="polynomial64", description="Hash of a shingle (`words`).")
     ngram: int = Field(default=5, ge=1, le=64, description="Words per shingle.")
+    bands: int = Field(default=25, ge=1, description="LSH bands; more of them miss fewer duplicates, at more work.")
+    rows: int = Field(default=5, ge=1, description="Signature values per band.")
+    shared_bands: int = Field(default=2, ge=1, description="Bands that two documents must share to be compared.")
 
-    @property
-    def width(self) -> int:
-        """Bytes of one signature."""
-        return 4 * self.num_perm
+    @model_validator(mode="after")
+    def _bands_fit(self) -> "SignatureConfig":
+        if self.bands * self.rows > self.num_perm:
+            raise ValueError(
+                f"{self.bands} bands of {self.rows} rows need {self.bands * self.rows} permutations, "
+                f"and a signature has {self.num_perm}"
+            )
+        if self.shared_bands > self.bands:
+            raise ValueError(f"{self.shared_bands} shared bands of {self.bands} can never be met")
+        return self
 
 
-def signatures(texts: Texts, config: SignatureConfig, threads: int | None = None) -> pa.Table:
-    """The MinHash signature of every text.
+@dataclass(frozen=True)
+class Sketches:
+    """What deduplication asks of a batch of texts; all arrays have a row per text.
+
+    `bands`: LSH keys, uint64, shape (texts, bands); equal bands have equal keys, unequal ones collide with probability
+    2^-64. `shingles`: word n-grams, repeats counted, int32. `signatures`: MinHash values, uint32, shape (texts, num_perm),
+    and `sets`: only where asked for.
+    """
+
+    bands: npt.NDArray[np.uint64]
+    shingles: npt.NDArray[np.int32]
+    signatures: npt.NDArray[np.uint32] | None = None
+    sets: ShingleSets | None = None
+
+
+def sketch(
+    texts: Texts, config: SignatureConfig, threads: int | None = None, signatures: bool = False, sets: bool = False
+) -> Sketches:
+    """The sketch of every text, in one pass over its bytes.
 
     Args:
         texts: Arrow strings, in NFC; a null counts as an empty text.
-        config: what the signatures are made of.
+        config: what the sketches are made of.
         threads: all available CPUs by default; no effect on the result.
-
-    Returns:
-        One row per text: `signature` (fixed_size_binary[4 * num_perm], little-endian uint32; every bit set for a text
-        without tokens), `shingles` (int32: the text's word n-grams, repeats counted).
+        signatures: keep the MinHash values (every bit set for a text without tokens).
+        sets: keep the shingle sets.
 
     Raises:
         TypeError: the texts are not Arrow strings.
     """
-    values = np.empty((len(texts), config.num_perm), "<u4")
-    shingles = np.empty(len(texts), np.int32)
+    count = len(texts)
+    bands = np.empty((count, config.bands), np.uint64)
+    shingles = np.empty(count, np.int32)
+    values = np.empty((count, config.num_perm), "<u4") if signatures else None
     a, b = permutations(config.seed, config.num_perm)
 
-    def sign(first: int, block: pa.Array) -> None:
-        hashes, offsets = shingle_hashes(normalise(block), config.ngram, config.hash)
-        _minhash(hashes, offsets, a, b, values[first : first + len(block)])
-        shingles[first : first + len(block)] = np.diff(offsets)
+    def work(first: int, block: pa.Array) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
+        here = slice(first, first + len(block))
+        hashes, starts = shingle_hashes(block, config.ngram)
+        own = values[here] if values is not None else np.empty((len(block), config.num_perm), np.uint32)
+        _minhash(hashes, starts, a, b, own)
+        _band_keys(own, config.rows, bands[here])
+        shingles[here] = np.diff(starts)
+        return distinct(hashes, starts) if sets else (hashes[:0], starts[:0])
 
-    map_blocks(texts, sign, threads)
-    column = pa.FixedSizeBinaryArray.from_buffers(pa.binary(config.width), len(texts), [None, pa.py_buffer(values)])
-    return pa.table({"signature": column, "shingles": pa.array(shingles)})
-
-
-def signature_values(column: pa.ChunkedArray | pa.Array, config: SignatureConfig) -> npt.NDArray[np.uint32]:
-    """A `signature` column as numbers, shape (rows, num_perm).
-
-    Raises:
-        ValueError: the column does not hold signatures of this configuration's width, or holds a null.
-    """
-    if column.type != pa.binary(config.width) or column.null_count:
-        raise ValueError(
-            f"signatures must be {config.width} bytes each and not null, as {config.num_perm} permutations make them; "
-            f"the column is {column.type} with {column.null_count} nulls"
-        )
-    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
-    parts = [
-        np.frombuffer(chunk.buffers()[1], "<u4", len(chunk) * config.num_perm, chunk.offset * config.width)
-        for chunk in chunks
-        if len(chunk)
-    ]
-    return np.concatenate(parts or [np.zeros(0, "<u4")]).astype(np.uint32, copy=False).reshape(-1, config.num_perm)
+    parts = map_blocks(texts, work, threads)
+    return Sketches(bands, shingles, values, join_sets(parts) if sets else None)
 
 
 @cache
@@ -102,11 +112,15 @@ def permutations(seed: int, num_perm: int) -> tuple[npt.NDArray[np.uint32], npt.
 
 
 @kernel
-def _minhash(hashes, offsets, a, b, values):
-    for row in range(len(offsets) - 1):
-        mixed = hashes[offsets[row] : offsets[row + 1]]
+def _minhash(hashes, starts, a, b, values):
+    longest = 0
+    for row in range(len(starts) - 1):
+        longest = max(longest, starts[row + 1] - starts[row])
+    room = np.empty(longest, np.uint32)
+    for row in range(len(starts) - 1):
+        mixed = room[: starts[row + 1] - starts[row]]
         for i in range(len(mixed)):
-            h = mixed[i]
+            h = _U32(hashes[starts[row] + i] >> _U64(32))
             h = _U32((h ^ (h >> _U32(16))) * _U32(0x85EBCA6B))
             h = _U32((h ^ (h >> _U32(13))) * _U32(0xC2B2AE35))
             mixed[i] = h ^ (h >> _U32(16))
@@ -122,3 +136,14 @@ def _minhash(hashes, offsets, a, b, values):
                 m2 = min(m2, _U32(h * a2 + b2))
                 m3 = min(m3, _U32(h * a3 + b3))
             values[row, k], values[row, k + 1], values[row, k + 2], values[row, k + 3] = m0, m1, m2, m3
+
+
+@kernel
+def _band_keys(values, rows, keys):
+    for document in range(keys.shape[0]):
+        for band in range(keys.shape[1]):
+            key = _U64(band)
+            for row in range(rows):
+                key = (key ^ _U64(values[document, band * rows + row])) * _U64(0x9E3779B97F4A7C15)
+                key ^= key >> _U64(29)
+            keys[document, band] = key

@@ -15,8 +15,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ddd_llm.corpus.dedup.blocks import Texts, available_threads
-from ddd_llm.corpus.dedup.jaccard import ShingleSets, jaccard, shingle_sets
 from ddd_llm.corpus.dedup.jit import kernel
+from ddd_llm.corpus.dedup.sets import ShingleSets, shingle_sets
 
 _TEXTS_PER_TASK = 2048
 _CANDIDATES_PER_CALL = 1 << 20
@@ -58,7 +58,6 @@ class _Join:
     """The sets in ascending size, each as ranks of its shingles (rarest first), and an index of their prefixes."""
 
     def __init__(self, sets: ShingleSets, threshold: float) -> None:
-        self._sets = sets
         self._threshold = threshold
         sizes = sets.sizes
         order = np.argsort(sizes, kind="stable")
@@ -99,7 +98,8 @@ class _Join:
                 self._threshold, self._lone, shared, one, other,
             )  # fmt: skip
             a, b = self.rows[one[:count]], self.rows[other[:count]]
-            similarity = jaccard(self._sets, a, b, at_least=self._threshold)
+            similarity = np.empty(count, np.float64)
+            _similarities(self._ranks, self._offsets, one[:count], other[:count], self._threshold, similarity)
             good = similarity >= self._threshold
             found.append((np.minimum(a, b)[good], np.maximum(a, b)[good], similarity[good]))
         left, right, similarity = zip(*found, strict=True)
@@ -174,3 +174,22 @@ def _candidates(
             shared[candidate] = 0
         count = kept
     return count, last
+
+
+@kernel
+def _similarities(ranks, offsets, one, other, threshold, similarity):
+    # Exact similarity per pair, or -1 as soon as it is certain to stay below the threshold.
+    for pair in range(len(one)):
+        i, i_end = offsets[one[pair]], offsets[one[pair] + 1]
+        j, j_end = offsets[other[pair]], offsets[other[pair] + 1]
+        total = (i_end - i) + (j_end - j)
+        # What may be missing from the longest possible overlap; one to spare against rounding.
+        spare = total - 2 * threshold / (1 + threshold) * total + 1
+        common = 0
+        while i < i_end and j < j_end and spare >= 0:
+            x, y = ranks[i], ranks[j]
+            common += x == y
+            i += x <= y
+            j += y <= x
+            spare -= x != y
+        similarity[pair] = common / (total - common) if spare >= 0 else -1.0

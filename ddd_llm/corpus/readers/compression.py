@@ -8,37 +8,37 @@ and hand out bounded blocks however far a frame expands.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 
-from ddd_llm.corpus.readers.items import MIB, FileFault, Limits
+from ddd_llm.corpus.readers.items import BLOCK, MIB, FileFault, Limits
 
 CODECS = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd"}
-BLOCK = MIB // 4
 
 
-def blocks(path: Path, codec: str | None, limits: Limits) -> Iterator[bytes]:
+def blocks(raw: BinaryIO, size: int, codec: str | None, limits: Limits) -> Iterator[bytes]:
     """Blocks of at most 256 KiB of the file's (expanded) bytes.
+
+    Args:
+        raw: the stored bytes, at their start; need not be seekable.
+        size: how many there are.
 
     Raises:
         FileFault: `empty_file`; `truncated` or `corrupt_compression` with the offset in the stored file at which
             reading stopped; `decompression_bomb`.
         OSError: the file cannot be read.
     """
-    with path.open("rb") as raw:
-        size = raw.seek(0, 2)
-        raw.seek(0)
-        if size == 0:
-            raise FileFault("empty_file", "the file has 0 bytes", 0)
-        if codec is None:
-            while block := raw.read(BLOCK):
-                yield block
-        else:
-            yield from _expanded(raw, codec, size, limits)
+    if size == 0:
+        raise FileFault("empty_file", "the file has 0 bytes", 0)
+    if codec is None:
+        while block := raw.read(BLOCK):
+            yield block
+    else:
+        yield from _expanded(raw, codec, size, limits)
 
 
-def _expanded(raw, codec: str, size: int, limits: Limits) -> Iterator[bytes]:
+def _expanded(raw: BinaryIO, codec: str, size: int, limits: Limits) -> Iterator[bytes]:
     stream = pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), codec)
     came = 0
     while True:

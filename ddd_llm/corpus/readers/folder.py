@@ -1,6 +1,6 @@
-"""A folder of files: which belong to the source, and which reader takes each.
+"""A folder of files: which belong to the source.
 
-Belongs here: walking, globs, suffixes, dispatch. Does not belong here: any format.
+Belongs here: walking, globs. Does not belong here: which reader takes a file (`dispatch`), any format.
 
 Names that begin with a dot are left out unless a pattern says so, as in a shell. A symbolic link is followed only to a
 regular file below the same root; links to folders are not followed (their target is walked where it stands).
@@ -15,26 +15,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 
-from ddd_llm.corpus.readers import compression, html, jsonl, markdown, parquet, text
-from ddd_llm.corpus.readers.encoding import utf8_blocks
-from ddd_llm.corpus.readers.items import DEFAULT_LIMITS, FileFault, Item, Limits, Refusal
-from ddd_llm.corpus.readers.jsonl import Fields
+from ddd_llm.corpus.readers.dispatch import Options, read_file
+from ddd_llm.corpus.readers.items import DEFAULT_LIMITS, Item, Limits, Refusal, unreadable
 from ddd_llm.corpus.readers.locators import of_file
 
-READER = "folder/1"
-"""Changes when the same files would give other documents."""
-
-FORMATS = {
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".parquet": "parquet",
-    ".md": "markdown",
-    ".markdown": "markdown",
-    ".html": "html",
-    ".htm": "html",
-    ".txt": "text",
-    ".text": "text",
-}
+READER = "folder/2"
+"""Changes when the same folder would give other files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,49 +32,28 @@ class Entry:
 
 
 def read(
-    root: Path, include: Sequence[str], fields: Fields, limits: Limits = DEFAULT_LIMITS
+    root: Path, include: Sequence[str], options: Options, limits: Limits = DEFAULT_LIMITS
 ) -> Iterator[Item | Refusal]:
     """Documents of all files below `root` that match a glob, in the order of their names.
 
-    Refusals: those of `walk`; `unsupported_format`, `nested_compression`, `unreadable`; those of the
-    readers. A refusal with `whole_file` set withdraws the items that came before from the same file.
+    Refusals: those of `walk` and of `dispatch.read_file`; `unreadable`.
     """
     for entry in walk(root, include, limits):
         if isinstance(entry, Refusal):
             yield entry
-            continue
-        try:
-            yield from _read_file(entry, fields, limits)
-        except FileFault as fault:
-            yield fault.refusal(entry.locator)
-        except OSError as error:
-            detail = f"the file cannot be read ({error.strerror or type(error).__name__})"
-            yield Refusal(entry.locator, "unreadable", detail, whole_file=True)
+        else:
+            yield from read_path(entry, options, limits)
 
 
-def _read_file(entry: Entry, fields: Fields, limits: Limits) -> Iterator[Item | Refusal]:
-    name = PurePosixPath(entry.locator)
-    codec = compression.CODECS.get(name.suffix.lower())
-    inner = PurePosixPath(name.stem) if codec else name
-    if inner.suffix.lower() in compression.CODECS:
-        raise FileFault("nested_compression", "compressed more than once; expand it by hand")
-    kind = FORMATS.get(inner.suffix.lower())
-    if kind is None or (kind == "parquet" and codec):
-        known = " ".join(sorted(FORMATS))
-        detail = f"no reader for this suffix; there are {known}, plain or .gz or .zst"
-        raise FileFault("unsupported_format", detail)
-    if kind == "parquet":
-        yield from parquet.read(entry.locator, entry.path, fields, limits)
+def read_path(entry: Entry, options: Options, limits: Limits) -> Iterator[Item | Refusal]:
+    """Documents of one file on disk."""
+    try:
+        raw = entry.path.open("rb")
+    except OSError as error:
+        yield unreadable(entry.locator, error)
         return
-    blocks = utf8_blocks(compression.blocks(entry.path, codec, limits))
-    if kind == "jsonl":
-        yield from jsonl.read(entry.locator, blocks, fields, limits)
-    elif kind == "markdown":
-        yield from markdown.read(entry.locator, blocks, limits)
-    elif kind == "html":
-        yield from html.read(entry.locator, blocks, limits)
-    else:
-        yield from text.read(entry.locator, blocks, limits)
+    with raw:
+        yield from read_file(entry.locator, raw, os.fstat(raw.fileno()).st_size, options, limits)
 
 
 def walk(root: Path, include: Sequence[str], limits: Limits = DEFAULT_LIMITS) -> Iterator[Entry | Refusal]:
@@ -102,7 +67,7 @@ def walk(root: Path, include: Sequence[str], limits: Limits = DEFAULT_LIMITS) ->
         detail = "the folder of this source does not exist or is no folder; mend the sources file"
         yield Refusal("", "folder_missing", detail)
         return
-    patterns = [(_pattern(glob), _names_hidden(PurePosixPath(glob))) for glob in include]
+    patterns = [(pattern(glob), _names_hidden(PurePosixPath(glob))) for glob in include]
     count = 0
     stack: list[PurePath] = [PurePath()]
     while stack:
@@ -128,7 +93,9 @@ def walk(root: Path, include: Sequence[str], limits: Limits = DEFAULT_LIMITS) ->
                     folders.append(here)
                 continue
             linked_folder = entry.is_symlink() and os.path.isdir(entry.path)
-            matches = any(wanted >= hidden and pattern.fullmatch(here.as_posix()) for pattern, wanted in patterns)
+            matches = any(
+                wanted >= hidden and wanted_name.fullmatch(here.as_posix()) for wanted_name, wanted in patterns
+            )
             if not matches and not linked_folder:
                 continue
             count += 1
@@ -164,7 +131,7 @@ def _names_hidden(path: PurePath) -> bool:
     return any(part.startswith(".") for part in path.parts)
 
 
-def _pattern(glob: str) -> re.Pattern[str]:
+def pattern(glob: str) -> re.Pattern[str]:
     """A glob as a pattern on whole relative paths: `*` and `?` stay within a name, `**/` spans folders."""
     out, index = "", 0
     while index < len(glob):

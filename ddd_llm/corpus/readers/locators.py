@@ -12,11 +12,12 @@ from pathlib import PurePath
 
 from ddd_llm.corpus.readers.items import Refusal
 
-_RESERVED = frozenset("%#;")
+_RESERVED = frozenset("%#;!")
+_DIGEST = 16
 
 
 def escape(name: str) -> str:
-    """A name with `%`, `#`, `;`, control, format and undecodable characters percent-encoded (UTF-8).
+    """A name with `%`, `#`, `;`, `!`, control, format and undecodable characters percent-encoded (UTF-8).
 
     Letters of any script stay readable; direction marks, NUL and escape codes cannot reach a terminal or a page.
     """
@@ -36,6 +37,21 @@ def of_file(relative: PurePath) -> str:
     return "/".join(escape(part) for part in relative.parts)
 
 
+def member(archive: str, path: str) -> str:
+    """Locator of an archive's member: the archive's own, `!`, the path inside it."""
+    return f"{archive}!{'/'.join(escape(part) for part in path.split('/'))}"
+
+
+def file_of(locator: str) -> str:
+    """The file (or member of an archive) that a document's locator stands in; a `#` in a name is escaped."""
+    return locator.partition("#")[0]
+
+
+def holders(file: str) -> list[str]:
+    """A file's locator behind those of the archives it lies in, the outermost first."""
+    return [file[:at] for at, character in enumerate(file) if character == "!"] + [file]
+
+
 class Register:
     """Gives each named record of one file a locator of its own and reports names that come twice.
 
@@ -44,23 +60,24 @@ class Register:
     """
 
     def __init__(self) -> None:
-        self._seen: dict[bytes, tuple[bytes, ...]] = {}
+        # One digest per name; more only where contents differ, to keep a file of many names small.
+        self._seen: dict[bytes, bytes] = {}
 
     def admit(self, locator: str, content: str, offset: int | None = None) -> tuple[str | None, Refusal | None]:
         """The locator to store the record under (None: leave it out) and what to report, if anything."""
         name, digest = _digest(locator), _digest(content)
-        known = self._seen.get(name, ())
-        if digest in known:
+        known = self._seen.get(name, b"")
+        if any(digest == known[at : at + _DIGEST] for at in range(0, len(known), _DIGEST)):
             detail = "a record with this name and the same content came before; one is kept"
             return None, Refusal(locator, "duplicate_id_same_content", detail, offset)
-        self._seen[name] = (*known, digest)
+        self._seen[name] = known + digest
         if not known:
             return locator, None
-        number = len(known) + 1
+        number = len(known) // _DIGEST + 1
         mine = f"{locator};{number}"
         detail = f"a record with this name and other content came before; both stay, this one as number {number}"
         return mine, Refusal(mine, "duplicate_id_conflict", detail, offset)
 
 
 def _digest(text: str) -> bytes:
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_DIGEST).digest()

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from ddd_llm.corpus.readers.encoding import decode_utf8, whole
+from ddd_llm.corpus.readers.encoding import Text
 from ddd_llm.corpus.readers.items import Item, Limits
 
 
-def read(name: str, blocks: Iterable[bytes], limits: Limits) -> Iterator[Item]:
+def read(name: str, source: Text, limits: Limits) -> Iterator[Item]:
     """The document.
 
     Raises:
-        FileFault: `document_too_large`, `invalid_utf8`, `truncated`.
+        FileFault: those of `Text.whole` and `Text.decode`.
     """
-    yield Item(name, PurePosixPath(name).name, decode_utf8(whole(blocks, limits.record)), "text/plain")
+    yield Item(name, PurePosixPath(name).name, source.decode(source.whole(limits.record)), "text/plain")

@@ -3,6 +3,8 @@
 import pyarrow as pa
 from hypothesis import strategies as st
 
+from ddd_llm.corpus.dedup.words import shingle
+
 # Letters that grow or depend on neighbours in lower case, marks, digits, joiners, and scripts without spaces.
 _TRICKY = "aAzZ09_ .-\n\tßẞΣσς'\u00adİıIéÉe\u0301ǅȺK٣²½ªᏓꭰ文字。々かナーไทยກမခ한글עبह\u093fि𝔄𐐀𠀀😀\x00\ufeff\u200d"
 
@@ -33,3 +35,9 @@ def corpus(texts: list[str], sources: list[str] | None = None, batches: list[str
             "text": pa.array(texts, pa.string()),
         }
     )
+
+
+def set_similarity(one: str, other: str, ngram: int = 5) -> float:
+    """Jaccard similarity of two texts by Python's sets."""
+    a, b = set(shingle(one, ngram)), set(shingle(other, ngram))
+    return len(a & b) / len(a | b) if a | b else 0.0

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from ddd_llm.corpus.dedup import similar
 from ddd_llm.corpus.dedup.similar import similar_pairs
-from ddd_llm_tests.corpus.dedup.strategies import similar_texts, small_text, tricky_text
-from ddd_llm_tests.corpus.dedup.test_jaccard import set_similarity
+from ddd_llm_tests.corpus.dedup.strategies import set_similarity, similar_texts, small_text, tricky_text
 
 corpora = st.lists(small_text, max_size=25) | st.lists(similar_texts() | tricky_text, max_size=25)
 

@@ -2,12 +2,12 @@
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from ddd_llm.corpus.dedup.state import CURRENT, fold
+from ddd_llm.corpus.dedup.state import fold
 
-SCHEMA = pa.schema([(name, pa.string()) for name in (*CURRENT, "op") if name != "batch"])
+SCHEMA = pa.schema([(name, pa.string()) for name in ("source", "locator", "op", "id")])
 
 rows = st.lists(
     st.tuples(
@@ -20,75 +20,48 @@ rows = st.lists(
 def batch(content: list[tuple[str, str, str, int]]) -> pa.Table:
     return pa.Table.from_pylist(
         [
-            {
-                "source": source,
-                "locator": locator,
-                "op": op,
-                "id": None if op == "delete" else f"id{revision}",
-                "text": None if op == "delete" else f"text {revision}",
-            }
+            {"source": source, "locator": locator, "op": op, "id": f"id{revision}"}
             for source, locator, op, revision in content
         ],
         SCHEMA,
     )
 
 
-@settings(deadline=None)  # the first call compiles
 @given(st.lists(rows, max_size=4))
 def test_agrees_with_a_dictionary(batches: list[list[tuple[str, str, str, int]]]) -> None:
-    state: dict[tuple[str, str], tuple[str, str]] = {}
-    reasons: dict[str, int] = {}
+    state: dict[tuple[str, str], tuple[int, int]] = {}
     for number, content in enumerate(batches):
-        for source, locator, op, revision in content:
+        for row, (source, locator, op, _) in enumerate(content):
             state.pop((source, locator), None)
             if op != "delete":
-                state[source, locator] = (f"b{number}", f"text {revision}")
-            else:
-                reasons["deletion"] = reasons.get("deletion", 0) + 1
-    result = fold((f"b{number}", batch(content)) for number, content in enumerate(batches))
+                state[source, locator] = (number, row)
+    found = fold([batch(content) for content in batches])
 
-    current = {(row["source"], row["locator"]): (row["batch"], row["text"]) for row in result.current.to_pylist()}
-    assert current == state
-    assert result.current.num_rows == len(state)
-    assert result.current.num_rows + result.decisions.num_rows == sum(map(len, batches))
-    decisions = result.decisions.to_pylist()
-    assert sum(row["reason"] == "deletion" for row in decisions) == reasons.get("deletion", 0)
-    assert all(row["verdict"] == "dropped" and row["kept_id"] is None and row["jaccard"] is None for row in decisions)
-    assert all((row["source"], row["locator"]) not in state for row in decisions if row["reason"] == "deleted")
-    assert all((row["source"], row["locator"]) in state for row in decisions if row["reason"] == "superseded")
-
-
-def test_order_is_that_of_batches_and_rows() -> None:
-    first = batch([("s", "x", "add", 1), ("s", "y", "add", 1), ("s", "z", "add", 1)])
-    second = batch([("s", "y", "update", 2), ("s", "z", "delete", 0)])
-    result = fold([("one", first), ("two", second)])
-    assert [(row["locator"], row["batch"]) for row in result.current.to_pylist()] == [("x", "one"), ("y", "two")]
-    assert [(row["locator"], row["batch"], row["reason"]) for row in result.decisions.to_pylist()] == [
-        ("y", "one", "superseded"),
-        ("z", "one", "deleted"),
-        ("z", "two", "deletion"),
-    ]
+    assert [len(why) for why in found] == [len(content) for content in batches]
+    current = {
+        (number, row) for number, why in enumerate(found) for row, one in enumerate(why.to_pylist()) if one is None
+    }
+    assert current == set(state.values())
+    for content, why in zip(batches, found, strict=True):
+        for (source, locator, op, _), one in zip(content, why.to_pylist(), strict=True):
+            if op == "delete":
+                assert one == "deletion"
+            elif one is not None:
+                assert one == ("superseded" if (source, locator) in state else "deleted")
 
 
 def test_no_batches() -> None:
-    result = fold([])
-    assert result.current.column_names == list(CURRENT)
-    assert result.current.num_rows == result.decisions.num_rows == 0
+    assert fold([]) == []
 
 
 @pytest.mark.parametrize(
     ("batches", "message"),
     [
-        ([("b", batch([])), ("b", batch([]))], "two batches"),
-        ([("b", batch([("s", "k", "replace", 1)]))], "op is none of"),
-        ([("b", batch([]).drop_columns(["text"]))], "no column text"),
-        (
-            [("b", pa.Table.from_pylist([{"source": "s", "locator": "k", "op": "add", "id": "i"}], SCHEMA))],
-            "without id or text",
-        ),
-        ([("b", pa.Table.from_pylist([{"source": "s", "op": "delete"}], SCHEMA))], "without source or locator"),
+        ([batch([("s", "k", "replace", 1)])], "op is none of"),
+        ([batch([]).drop_columns(["op"])], "no column op"),
+        ([pa.Table.from_pylist([{"source": "s", "op": "delete"}], SCHEMA)], "without source or locator"),
     ],
 )
-def test_bad_batches_are_refused(batches: list[tuple[str, pa.Table]], message: str) -> None:
+def test_bad_batches_are_refused(batches: list[pa.Table], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         fold(batches)

@@ -1,0 +1,83 @@
+"""Deduplication of a Parquet file of any size, with no store and no Dagster.
+
+Here: one pass over the file, whose texts are let go once they are sketched; shingle sets wait in a scratch file. Not here:
+tables in memory (`memory`), batches in a store (`corpus.deduplication`).
+"""
+
+# pyarrow.compute makes its functions at import time, where no type checker sees them.
+# pyright: reportAttributeAccessIssue=false
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ddd_llm.corpus.dedup.leader import Batch, Kept, decide
+from ddd_llm.corpus.dedup.policy import DedupPolicy
+from ddd_llm.corpus.dedup.sets_file import SetFile, checksums
+from ddd_llm.corpus.dedup.shingles import content_keys
+from ddd_llm.corpus.dedup.signatures import sketch
+
+ROWS_AT_ONCE = 8192
+
+
+def deduplicate_parquet(
+    path: Path, policy: DedupPolicy, id_column: str = "id", text_column: str = "text", threads: int | None = None
+) -> pa.Table:
+    """A decision on every row of a file, in its order (`policy.DECISIONS`; `locator` and `kept_locator` hold the file's ids).
+
+    The order of the file is the keep order, whatever the policy says. Memory is bounded by some 500 bytes per row beyond a
+    few thousand texts; the scratch file, in the system's temporary folder, holds 8 bytes per distinct shingle.
+
+    Raises:
+        ValueError: a column is missing, or an id is null or given twice.
+    """
+    file = pq.ParquetFile(path)
+    for name in (id_column, text_column):
+        if name not in file.schema_arrow.names:
+            raise ValueError(f"{path} has no column {name!r}")
+    count = file.metadata.num_rows
+    bands, content = np.empty((count, policy.signature.bands), np.uint64), np.empty((count, 2), np.uint64)
+    shingles, sizes, sums = np.empty(count, np.int32), np.empty(count, np.int32), np.empty(count, np.uint64)
+    names: list[pa.Array] = []
+    row = 0
+    with tempfile.NamedTemporaryFile(prefix="shingles-", buffering=0) as scratch:
+        for part in file.iter_batches(ROWS_AT_ONCE, columns=[id_column, text_column]):
+            here = slice(row, row + len(part))
+            made = sketch(part[text_column], policy.signature, threads, sets=True)
+            assert made.sets is not None
+            bands[here], shingles[here] = made.bands, made.shingles
+            content[here], sizes[here], sums[here] = (
+                content_keys(part[text_column]),
+                made.sets.sizes,
+                checksums(made.sets),
+            )
+            scratch.write(made.sets.hashes.astype("<u8", copy=False).data)
+            names.append(part[id_column].cast(pa.string()))
+            row += len(part)
+        ends = np.cumsum(sizes, dtype=np.int64)
+        sets = SetFile(lambda: Path(scratch.name).open("rb"), ends - sizes, sizes, sums)  # noqa: SIM115
+        batch = Batch(
+            _rows(pa.chunked_array(names, pa.string()), content, shingles), bands, sets, pa.nulls(count, pa.string())
+        )
+        return decide(batch, Kept(), policy.model_copy(update={"order": ()}), [""])
+
+
+def _rows(names: pa.ChunkedArray, content: np.ndarray, shingles: np.ndarray) -> pa.Table:
+    if names.null_count:
+        raise ValueError(f"{names.null_count} rows have no id")
+    if len(names.unique()) < len(names):
+        raise ValueError(f"{len(names) - len(names.unique())} ids are given twice")
+    keys = pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(content), [None, pa.py_buffer(content)])
+    blank = pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(names), np.int8)), pa.array([""])).cast(pa.string())
+    # Equal texts have equal ids here; rows are numbered so that nothing but their order orders them.
+    return pa.table(
+        {
+            "id": keys.dictionary_encode().indices.cast(pa.string()), "source": blank, "locator": names, "batch": blank,
+            "shingles": pa.array(shingles),
+        }
+    )  # fmt: skip

@@ -1,0 +1,124 @@
+"""Several batches, one after the other, and how an earlier run's decisions are taken up again.
+
+Here: adding a decided batch to what is kept, and whether decisions made before a new batch still hold. Not here: deciding
+one batch (`leader`), tables in memory (`memory`), files and records (`corpus.deduplication`).
+
+With batches first in the keep order, a batch is decided against the kept documents of those before it alone, so that a
+new one costs what it brings. The result is that of deciding all batches anew.
+"""
+
+# pyarrow.compute makes its functions at import time, where no type checker sees them.
+# pyright: reportAttributeAccessIssue=false
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ddd_llm.corpus.dedup.leader import NAMES, Batch, Kept, decide
+from ddd_llm.corpus.dedup.policy import DECISIONS, DedupPolicy
+from ddd_llm.corpus.dedup.sets import Chosen
+
+NOT_CURRENT = ("superseded", "deleted", "deletion")
+
+
+def remember(history: Kept, batch: Batch, decisions: pa.Table) -> None:
+    """Add a decided batch's kept documents to history."""
+    rows = np.flatnonzero(pc.equal(decisions["verdict"], "kept").to_numpy(zero_copy_only=False))
+    history.names.append(batch.rows.select(NAMES).take(pa.array(rows)))
+    history.bands.append(batch.bands[rows])
+    history.sets.append(Chosen(batch.sets, rows))
+
+
+def decide_in_order(whole: Batch, policy: DedupPolicy, batches: Sequence[str]) -> pa.Table:
+    """Decisions on documents of several batches that are all at hand, in the order of their rows.
+
+    With batches first in the keep order, one batch after the other, as they would be decided when they came.
+
+    Raises:
+        ValueError: a row's batch is not in `batches`.
+    """
+    which = pc.index_in(whole.rows["batch"], value_set=pa.array(batches, pa.string()))
+    if which.null_count:
+        raise ValueError(f"{which.null_count} documents are of a batch that `batches` does not name")
+    numbers = which.to_numpy()
+    present = np.unique(numbers)
+    if not policy.history_first or len(present) < 2:
+        return decide(whole, Kept(), policy, batches)
+    history, decided = Kept(), []
+    parts = [np.flatnonzero(numbers == number) for number in present]
+    for part in parts:
+        rows = pa.array(part)
+        batch = Batch(whole.rows.take(rows), whole.bands[part], Chosen(whole.sets, part), whole.why.take(rows))
+        decided.append(decide(batch, history, policy, batches))
+        remember(history, batch, decided[-1])
+    order = np.argsort(np.concatenate(parts), kind="stable")
+    return pa.concat_tables(decided).take(pa.array(order))
+
+
+def still_holds(decisions: Sequence[pa.Table], later: Sequence[pa.Table]) -> list[pa.Table] | None:
+    """Decisions of earlier batches as later ones leave them, or None where they must be made anew.
+
+    A later row that replaces or deletes a document changes that document's decision. If the document was kept and
+    others were dropped for it, or stands for copies in its batch, who is kept may change beyond it.
+
+    Args:
+        decisions: per batch, as `decide` gave them.
+        later: the batches that came since (columns `source, locator, op`), at least one.
+
+    Returns:
+        Per batch the decisions as they are now; the very same table where nothing of it is touched.
+    """
+    gone = pa.concat_tables([batch.select(["source", "locator", "op"]) for batch in later])
+    keys = _places(gone)
+    # The last row of a place says what became of it.
+    latest = (
+        pa.table({"place": keys, "op": gone["op"]}).group_by("place", use_threads=False).aggregate([("op", "last")])
+    )
+    named: set[tuple[str, str, str]] = set()
+    touched: list[npt.NDArray[np.bool_]] = []
+    for table in decisions:
+        current = pc.invert(pc.is_in(table["reason"], value_set=pa.array(NOT_CURRENT)))
+        hit = pc.and_(current, pc.is_in(_places(table), value_set=latest["place"].combine_chunks()))
+        touched.append(hit.to_numpy(zero_copy_only=False))
+    if not any(hit.any() for hit in touched):
+        return list(decisions)
+    for table in decisions:
+        dropped = table.filter(pc.is_valid(table["kept_id"]))
+        named.update(zip(*(dropped[f"kept_{name}"].to_pylist() for name in NAMES), strict=True))
+    after: list[pa.Table] = []
+    for table, hit in zip(decisions, touched, strict=True):
+        rows = table.filter(pa.array(hit))
+        if not len(rows):
+            after.append(table)
+            continue
+        if named & set(zip(*(rows[name].to_pylist() for name in NAMES), strict=True)):
+            return None
+        ids = pc.value_counts(table["id"].combine_chunks())
+        twice = ids.field("values").filter(pc.greater(ids.field("counts"), 1))
+        if pc.any(pc.is_in(rows["id"], value_set=twice)).as_py():
+            return None
+        op = latest["op_last"].take(pc.index_in(_places(rows), value_set=latest["place"].combine_chunks()))
+        after.append(_amended(table, hit, pc.if_else(pc.equal(op, "delete"), "deleted", "superseded")))
+    return after
+
+
+def _places(table: pa.Table) -> pa.ChunkedArray:
+    return pc.binary_join_element_wise(table["source"], table["locator"], "\0")
+
+
+def _amended(table: pa.Table, hit: npt.NDArray[np.bool_], reasons: pa.ChunkedArray) -> pa.Table:
+    # The touched rows as `decide` would write rows that are not current.
+    mask = pa.array(hit)
+    blank = {
+        name: pa.nulls(len(table), DECISIONS.field(name).type) for name in ("kept_id", "kept_source", "kept_locator")
+    }
+    blank["jaccard"] = pa.nulls(len(table), pa.float64())
+    columns = {name: table[name].combine_chunks() for name in DECISIONS.names}
+    for name, nothing in blank.items():
+        columns[name] = pc.if_else(mask, nothing, columns[name])
+    columns["verdict"] = pc.if_else(mask, "dropped", columns["verdict"])
+    columns["reason"] = pc.replace_with_mask(columns["reason"], mask, reasons.combine_chunks())
+    return pa.table({name: columns[name] for name in DECISIONS.names}).cast(DECISIONS)

@@ -1,0 +1,281 @@
+"""Hashes of a whole batch of texts, straight from Arrow's string buffers, in one pass.
+
+Here: the kernel that does what `words` defines, a text at a time: lower case, tokens, their hashes, the hashes of their
+n-grams; and names for whole texts, to look for copies. Not here: what is done with the hashes (`signatures`, `sets`).
+
+ASCII texts take loops that the compiler turns into vector instructions; others are decoded character by character.
+"""
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from ddd_llm.corpus.dedup import words
+from ddd_llm.corpus.dedup.jit import kernel
+from ddd_llm.corpus.dedup.tokens import character_tables, string_buffers
+
+_U8, _U64 = np.uint8, np.uint64
+# Constants of this module: a kernel's cache notices no other module's change.
+_P1, _P2, _POLYNOMIAL = _U64(0x9E3779B97F4A7C15), _U64(0xD6E8FEB86659FD93), _U64(0xA24BAED4963EE405)
+assert (int(_P1), int(_P2), int(_POLYNOMIAL)) == (words.P1, words.P2, words.POLYNOMIAL)
+_ALL = _U64(0xFFFFFFFFFFFFFFFF)
+
+
+def shingle_hashes(texts: pa.Array, ngram: int) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
+    """Hash every shingle of every text of an Arrow string array; a null counts as an empty text.
+
+    Bytes that are not UTF-8 separate words, as punctuation does.
+
+    Returns:
+        The hashes of all shingles in order, repeats included (`words.shingle_hash`), and where each text's begin (int64,
+        shape (texts + 1,)).
+
+    Raises:
+        TypeError: the array does not hold strings.
+    """
+    _, data, offsets = string_buffers(texts)
+    hashes, starts, special = _run(data, offsets, ngram)
+    if special.any():
+        raw = [data[start:end].tobytes() for start, end in pairwise(offsets.tolist())]
+        for row in np.flatnonzero(special):
+            raw[row] = raw[row].decode("utf-8", "replace").lower().encode()
+        lengths = np.fromiter((len(text) for text in raw), np.int64, len(raw))
+        again = np.frombuffer(b"".join(raw), np.uint8), np.concatenate(([0], np.cumsum(lengths)))
+        hashes, starts, _ = _run(*again, ngram)
+    return hashes, starts
+
+
+def content_keys(texts: pa.Array) -> npt.NDArray[np.uint64]:
+    """128 bits of each text's bytes, shape (texts, 2), to look for copies; not for use against people who want collisions.
+
+    Raises:
+        TypeError: the array does not hold strings.
+    """
+    _, data, offsets = string_buffers(texts)
+    found = np.empty((len(texts), 2), np.uint64)
+    _contents(data, offsets, found)
+    return found
+
+
+def _run(
+    data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], ngram: int
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    texts = len(offsets) - 1
+    size = int(offsets[-1] - offsets[0])
+    longest = int(np.diff(offsets).max()) if texts else 0
+    # A token has at least two bytes: two of its own, or one and the separator's. Lower case grows one byte in two.
+    hashes = np.empty(size // 2 + texts + 1, np.uint64)
+    low, word = np.zeros(2 * longest + 16, np.uint8), np.empty(longest, np.uint8)
+    begins, ends = np.empty(longest + 1, np.int32), np.empty(longest + 1, np.int32)
+    tokens = np.empty(longest // 2 + 2, np.uint64)
+    starts = np.zeros(texts + 1, np.int64)
+    special = np.zeros(texts, np.bool_)
+    power = _U64(pow(words.POLYNOMIAL, ngram, 1 << 64))
+    _hash_texts(
+        data, offsets, *character_tables(), ngram, power, low, word, begins, ends, tokens, hashes, starts, special
+    )  # fmt: skip
+    return hashes[: starts[-1]], starts, special
+
+
+def _unaligned_load() -> Callable[[Any, Any], Any]:
+    # `load(data, i)`: the little-endian 64-bit word at byte `i` of a uint8 array, in one instruction, bounds unchecked.
+    @intrinsic
+    def load(_context, data, index):
+        def generate(context, builder, signature, arguments):
+            array = context.make_array(signature.args[0])(context, builder, arguments[0])
+            address = builder.gep(array.data, [arguments[1]])
+            word = builder.bitcast(address, ir.IntType(64).as_pointer())
+            return builder.load(word, align=1)
+
+        return types.uint64(data, types.int64), generate
+
+    return cast(Callable[[Any, Any], Any], load)
+
+
+_read64 = _unaligned_load()
+
+
+@kernel
+def _hash_texts(
+    data, offsets, kinds, lowers, ngram, power, low, word, begins, ends, tokens, hashes, starts, special
+):  # fmt: skip
+    used = 0
+    for row in range(len(offsets) - 1):
+        text = data[offsets[row] : offsets[row + 1]]
+        if _lower_ascii(text, low, word) < _U8(128):
+            count = _ascii_tokens(word, len(text), begins, ends)
+        else:
+            count = _unicode_tokens(text, kinds, lowers, low, begins, ends, special, row)
+        _hash_tokens(low, begins, ends, count, tokens)
+        used += _combine(tokens, count, ngram, power, hashes, used)
+        starts[row + 1] = used
+
+
+@kernel
+def _lower_ascii(text, low, word):
+    # Lower case of each byte, whether it belongs to a word, and all bits that any byte has. In 8-bit arithmetic, which
+    # vectorises.
+    seen = _U8(0)
+    for i in range(len(text)):
+        byte = text[i]
+        seen |= byte
+        upper = _U8(_U8(byte - _U8(65)) < _U8(26))
+        letter = _U8(byte | _U8(upper << _U8(5)))
+        low[i] = letter
+        word[i] = (
+            _U8(_U8(letter - _U8(97)) < _U8(26)) | _U8(_U8(byte - _U8(48)) < _U8(10)) | _U8(byte == _U8(95))
+        )  # fmt: skip
+    return seen
+
+
+@kernel
+def _ascii_tokens(word, size, begins, ends):
+    # Without branches, which text mispredicts: every position is written, and only a word's first and end stay.
+    count = 0
+    closed = 0
+    before = _U8(0)
+    for i in range(size):
+        inside = word[i]
+        begins[count] = i
+        ends[closed] = i
+        count += np.int64(inside & (before ^ _U8(1)))
+        closed += np.int64(before & (inside ^ _U8(1)))
+        before = inside
+    ends[closed] = size
+    return count
+
+
+@kernel
+def _unicode_tokens(text, kinds, lowers, low, begins, ends, special, row):
+    # Tokens in lower case, one behind the other in `low`.
+    size = len(text)
+    used = 0
+    count = 0
+    inside = False
+    i = 0
+    while i < size:
+        # One character of one to four bytes; anything malformed is one separating byte.
+        byte = text[i]
+        point = np.int64(byte)
+        length = 1
+        if byte >= 128:
+            point = np.int64(-1)
+            if 0xC2 <= byte < 0xE0 and i + 1 < size:
+                length = 2
+                point = np.int64(byte & 0x1F)
+            elif 0xE0 <= byte < 0xF0 and i + 2 < size:
+                length = 3
+                point = np.int64(byte & 0x0F)
+            elif 0xF0 <= byte < 0xF5 and i + 3 < size:
+                length = 4
+                point = np.int64(byte & 0x07)
+            for k in range(1, length):
+                following = text[i + k]
+                if following & 0xC0 != 0x80:
+                    point = np.int64(-1)
+                    length = 1
+                    break
+                point = (point << 6) | np.int64(following & 0x3F)
+        i += length
+        kind = 0
+        if 0 <= point < 0x110000:
+            kind = kinds[point]
+        if kind == 3:
+            special[row] = True
+            kind = 1
+        if inside and kind != 1:
+            ends[count - 1] = used
+            inside = False
+        if kind == 0:
+            continue
+        if not inside:
+            begins[count] = used
+            count += 1
+            inside = kind == 1
+        lower = np.int64(lowers[point])
+        if lower < 0x80:
+            low[used] = lower
+            used += 1
+        elif lower < 0x800:
+            low[used] = 0xC0 | (lower >> 6)
+            low[used + 1] = 0x80 | (lower & 0x3F)
+            used += 2
+        elif lower < 0x10000:
+            low[used] = 0xE0 | (lower >> 12)
+            low[used + 1] = 0x80 | ((lower >> 6) & 0x3F)
+            low[used + 2] = 0x80 | (lower & 0x3F)
+            used += 3
+        else:
+            low[used] = 0xF0 | (lower >> 18)
+            low[used + 1] = 0x80 | ((lower >> 12) & 0x3F)
+            low[used + 2] = 0x80 | ((lower >> 6) & 0x3F)
+            low[used + 3] = 0x80 | (lower & 0x3F)
+            used += 4
+        if kind == 2:
+            ends[count - 1] = used
+    if inside:
+        ends[count - 1] = used
+    return count
+
+
+@kernel
+def _hash_tokens(low, begins, ends, count, tokens):
+    for token in range(count):
+        i, end = np.int64(begins[token]), np.int64(ends[token])
+        state = _U64(end - i) * _P1
+        while end - i > 8:
+            state = (state ^ _read64(low, i)) * _P2
+            state ^= state >> _U64(32)
+            i += 8
+        last = _read64(low, i) & (_ALL >> _U64(64 - 8 * (end - i)))
+        state = (state ^ last) * _P2
+        state ^= state >> _U64(32)
+        state *= _P1
+        tokens[token] = state ^ (state >> _U64(29))
+
+
+@kernel
+def _combine(tokens, count, ngram, power, hashes, used):
+    # Rolls over the tokens; returns how many shingles there are.
+    if count == 0:
+        return 0
+    state = _U64(0)
+    for i in range(min(count, ngram)):
+        state = state * _POLYNOMIAL + tokens[i]
+    mixed = (state ^ (state >> _U64(32))) * _P1
+    hashes[used] = mixed ^ (mixed >> _U64(29)) | _U64(1)
+    for i in range(ngram, count):
+        state = state * _POLYNOMIAL + tokens[i] - tokens[i - ngram] * power
+        mixed = (state ^ (state >> _U64(32))) * _P1
+        hashes[used + i - ngram + 1] = mixed ^ (mixed >> _U64(29)) | _U64(1)
+    return max(1, count - ngram + 1)
+
+
+@kernel
+def _contents(data, offsets, found):
+    # Two lanes over words of eight bytes, the last one filled with zeros; the length tells short ends apart.
+    for row in range(len(offsets) - 1):
+        i, end = offsets[row], offsets[row + 1]
+        one = _U64(end - i) * _P1
+        two = ~one
+        while i < end:
+            if i + 8 <= end:
+                word = _read64(data, i)
+            else:
+                word = _U64(0)
+                for k in range(end - i):
+                    word |= _U64(data[i + k]) << _U64(8 * k)
+            one = (one ^ word) * _P2
+            one ^= one >> _U64(32)
+            two = (two + word) * _POLYNOMIAL
+            two ^= two >> _U64(29)
+            i += 8
+        found[row, 0] = one * _P1
+        found[row, 1] = (two ^ (one >> _U64(31))) * _P1

@@ -1,0 +1,1 @@
+"""Quality filters: what a document is asked, one rule one class, and the policy that names which rules apply."""

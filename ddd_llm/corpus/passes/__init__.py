@@ -1,0 +1,1 @@
+"""Optional passes beside deduplication: boilerplate, contamination, semantic duplicates, tags, poisoning."""
