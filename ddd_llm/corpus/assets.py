@@ -22,6 +22,8 @@ DOCUMENT_COLUMNS = {
     "title": "Title, or qualified name of a docstring.",
     "media_type": "Form of the original.",
     "language": "ISO 639-1 code; und when too short to tell.",
+    "date": "ISO 8601 day the document gives itself; null when unknown or not valid.",
+    "quality": "Quality score that came with the document; null when there is none.",
     "licence": "SPDX expression of the source's licence.",
     "text": "Normal form NFC with LF line ends; direct identifiers replaced by keyed pseudonyms after governance.",
 }

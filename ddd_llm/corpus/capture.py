@@ -10,8 +10,8 @@ from typing import Any
 
 from ddd_llm.corpus.batch import ingest
 from ddd_llm.corpus.identity import load_key
-from ddd_llm.corpus.ingest import scan
 from ddd_llm.corpus.rights.records import Rights
+from ddd_llm.corpus.scan import scan
 from ddd_llm.corpus.sources import Source, SourcesFile, resolve_root
 from ddd_llm.platform.code_version import code_version
 from ddd_llm.platform.inputs import load_yaml

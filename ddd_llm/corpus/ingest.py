@@ -20,7 +20,6 @@ from ddd_llm.corpus.readers.items import DEFAULT_LIMITS, Item, Limits, Refusal
 from ddd_llm.corpus.readers.locators import file_of, holders
 from ddd_llm.corpus.rows import Rows, gather
 from ddd_llm.corpus.scan import options, place_of
-from ddd_llm.corpus.scan import scan as scan
 from ddd_llm.corpus.schemas import CURRENT, QUARANTINE, RAW
 from ddd_llm.corpus.sources import Bucket, Folder, PythonPackage, Source
 from ddd_llm.corpus.text import language, normalise, refuse_reason

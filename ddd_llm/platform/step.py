@@ -95,7 +95,7 @@ class Step:
     def table(self, asset: str, name: str = "documents", columns: Iterable[str] | None = None) -> pa.Table:
         """A table of an upstream asset (all its input partitions as one), verified."""
         tables = [self.store.read_table(h.record.tables[name], columns) for h in self._expected.held[asset]]
-        return pa.concat_tables(tables)
+        return pa.concat_tables(tables, promote_options="default")
 
     def segments(self, asset: str, name: str = "documents") -> Iterator[tuple[str, pa.Table, str]]:
         """(segment name, rows, digest) of a table of an upstream asset, one segment in memory at a time."""

@@ -137,7 +137,8 @@ class ArtifactStore:
     def read_table(self, table: TableRef, columns: Iterable[str] | None = None) -> pa.Table:
         """All segments of a table as one, each verified."""
         wanted = list(columns) if columns is not None else None
-        return pa.concat_tables([self.read_segment(segment, wanted) for segment in table.segments])
+        parts = [self.read_segment(segment, wanted) for segment in table.segments]
+        return pa.concat_tables(parts, promote_options="default")  # a column may be newer than some segments
 
     def read_segment(self, segment: Segment, columns: Iterable[str] | None = None) -> pa.Table:
         """One segment of a table, verified."""

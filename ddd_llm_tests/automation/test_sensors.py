@@ -41,6 +41,9 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     source = {
         "name": "handbook", "kind": "folder", "path": str(docs), "owner": "us", "licence": "MIT", "licence_evidence": "LICENSE",
         "legal_basis": "own_work", "purpose": ["training"], "collected": "2026-01-01",
+        "personal_data": False, "provenance": {
+            "description": "d", "origin_geography": ["DE"], "method": {"kinds": ["other"], "description": "written"},
+        },
     }  # fmt: skip
     sources = tmp_path / "sources.yaml"
     sources.write_text(yaml.safe_dump({"version": 1, "sources": [source]}))

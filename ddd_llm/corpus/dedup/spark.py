@@ -13,7 +13,7 @@ Neither partitions nor the order of rows change a decision: a worker sorts what 
 
 Memory: a Python worker holds the sets and names of one bucket: about `BUCKET_BYTES` of sets, or those of the largest
 component that it has (8 bytes per distinct shingle, so that a template with a million copies of 250 words takes
-2 GB). Java's side sorts and spills to disk.
+2 GB); in step 2 the keys of one partition, 16 bytes each. Java's side sorts and spills to disk.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ import pyarrow as pa
 from ddd_llm.corpus.dedup.order import NEEDED
 from ddd_llm.corpus.dedup.policy import DECISIONS, DedupPolicy
 from ddd_llm.corpus.dedup.spark_components import connected_components, cut
-from ddd_llm.corpus.dedup.spark_rows import SKETCHED, decide_rows, sketch_rows
+from ddd_llm.corpus.dedup.spark_rows import SKETCHED, decide_rows, sketch_rows, star_rows
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -165,12 +165,8 @@ def _checked(sketches: "DataFrame", batches: Sequence[str] | None) -> _Found:
 
 def _edges(sketches: "DataFrame") -> "DataFrame":
     # From each document of a key to the key's first.
-    from pyspark.sql import Window
-    from pyspark.sql import functions as fn
-
-    keyed = sketches.select(fn.col("node").alias("upper"), fn.explode("keys").alias("key"))
-    first = fn.min("upper").over(Window.partitionBy("key"))
-    return keyed.withColumn("lower", first).where("upper > lower").select("upper", "lower")
+    keyed = sketches.selectExpr("node", "explode(keys) as key")
+    return keyed.repartition("key").mapInArrow(star_rows, "upper bigint, lower bigint")
 
 
 def _decided(

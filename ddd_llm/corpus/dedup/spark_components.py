@@ -31,10 +31,10 @@ def connected_components(edges: "DataFrame") -> "DataFrame":
     ends = edges.where("upper <> lower").select(
         fn.greatest("upper", "lower").alias("upper"), fn.least("upper", "lower").alias("lower")
     )
-    state = cut(ends.distinct())
+    state = cut(ends)  # repeats go in the first round
     while True:
         state = cut(_small_star(_large_star(state)))
-        if not state.where("changed").limit(1).count():
+        if state.where("changed").isEmpty():
             break
     centres = state.select(fn.col("lower").alias("node")).distinct()
     return cut(

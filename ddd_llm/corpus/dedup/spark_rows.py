@@ -1,7 +1,7 @@
 """What runs in Spark's Python workers: plain functions from Arrow batches to Arrow batches.
 
-Here: documents to sketches, and a bucket of whole components to decisions, by the kernels and the `decide_in_order` that
-the local engine runs. Not here: what Spark does between the two (`spark`). No pyspark is needed to call them.
+Here: documents to sketches, keys to edges, and a bucket of whole components to decisions, by the kernels and the
+`decide_in_order` that the local engine runs. Not here: what Spark does in between (`spark`). None of them needs pyspark.
 """
 
 # pyarrow.compute makes its functions at import time, where no type checker sees them.
@@ -25,6 +25,7 @@ from ddd_llm.corpus.dedup.sets import Chosen, ShingleSets
 from ddd_llm.corpus.dedup.signatures import SignatureConfig, sketch
 from ddd_llm.corpus.dedup.tokens import string_buffers
 
+_EDGES_PER_BATCH = 1 << 20
 SKETCHED = {
     "bytes": "bigint",
     "shingles": "int",
@@ -61,6 +62,32 @@ def sketch_rows(batches: Iterable[pa.RecordBatch], config: SignatureConfig) -> I
         columns["keys"] = _lists(keys[wanted], wanted.sum(1))
         columns["sets"] = _binary(made.sets)
         yield pa.record_batch(columns)
+
+
+def star_rows(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """From every document but the first of a key an edge to the first.
+
+    Args:
+        batches: `node, key` (int64), every key with all its documents; any order, repeats allowed.
+
+    Yields:
+        `upper, lower` (int64), each edge once; nodes count as they are numbered.
+    """
+    parts = [(batch["key"].to_numpy(), batch["node"].to_numpy()) for batch in batches]
+    if not parts:
+        return
+    keys, nodes = (np.concatenate(column) for column in zip(*parts, strict=True))
+    parts.clear()
+    order = np.lexsort((nodes, keys))
+    keys, nodes = keys[order], nodes[order]
+    starts = np.flatnonzero(np.concatenate((np.ones(min(1, len(keys)), np.bool_), keys[1:] != keys[:-1])))
+    first = np.repeat(nodes[starts], np.diff(np.append(starts, len(keys))))
+    joined = nodes != first
+    upper, lower = nodes[joined], first[joined]
+    order = np.lexsort((lower, upper))
+    upper, lower = upper[order], lower[order]
+    new = np.concatenate((np.ones(min(1, len(upper)), np.bool_), (upper[1:] != upper[:-1]) | (lower[1:] != lower[:-1])))
+    yield from pa.table({"upper": upper[new], "lower": lower[new]}).to_batches(_EDGES_PER_BATCH)
 
 
 @dataclass(frozen=True)

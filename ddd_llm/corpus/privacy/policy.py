@@ -44,7 +44,9 @@ class PrivacyPolicy(BaseModel):
     version: PositiveInt = 1
     approved_by: str | None = None
     approved_on: date | None = None
-    key: str = Field(default="pseudonym", pattern=r"^[a-z][a-z0-9_-]{0,50}$", description="name of the key file, never the key")
+    key: str = Field(
+        default="pseudonym", pattern=r"^[a-z][a-z0-9_-]{0,50}$", description="name of the key file, never the key"
+    )
     key_version: PositiveInt = 1
     actions: dict[Kind, Action] = Field(default_factory=dict, description="kinds not named are pseudonymised")
     presidio: tuple[str, ...] = tuple(RECOGNIZERS)

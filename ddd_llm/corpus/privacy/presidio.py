@@ -28,16 +28,16 @@ CONTEXT_FACTOR = 0.35
 # Kind, and a regular expression that any find of the recogniser matches; None: counts only beside a context word.
 RECOGNIZERS: dict[str, tuple[Kind, str | None]] = {
     "EmailRecognizer": (Kind.EMAIL, r"@\w"),
-    "CryptoRecognizer": (Kind.CRYPTO, r"(?:bc1|[13])[a-zA-HJ-NP-Z0-9]{25,59}"),
+    "CryptoRecognizer": (Kind.CRYPTO, r"(?:bc1|[13])[a-zA-Z0-9]{25,59}"),
     "IbanRecognizer": (Kind.IBAN, r"[A-Z]{2}[0-9]{2}[ -]?[A-Z0-9]{4}"),
     "MacAddressRecognizer": (Kind.MAC, r"[0-9A-Fa-f]{2}[:-](?:[0-9A-Fa-f]{2}[:-]){4}|[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}\.[0-9A-Fa-f]"),  # noqa: E501
-    "UkNinoRecognizer": (Kind.NATIONAL_ID, r"\b[A-Z]{2} ?\d\d ?\d\d ?\d\d ?[A-D]\b"),
-    "ItFiscalCodeRecognizer": (Kind.TAX_ID, r"\b[A-Z]{6}[0-9LMNP-V]{2}[A-Z]"),
-    "FiPersonalIdentityCodeRecognizer": (Kind.NATIONAL_ID, r"\b\d{6}[-+ABCDEFYXWVU]\d{3}"),
-    "EsNieRecognizer": (Kind.NATIONAL_ID, r"\b[XYZ]-?\d{7}-?[A-Z]\b"),
-    "SgFinRecognizer": (Kind.NATIONAL_ID, r"\b[STFGM]\d{7}[A-Z]\b"),
-    "KrRrnRecognizer": (Kind.NATIONAL_ID, r"\b\d{6}-[1-8]\d{6}\b"),
-    "UsMbiRecognizer": (Kind.HEALTH_ID, r"\b[1-9][A-Z][A-Z0-9]\d-?[A-Z][A-Z0-9]\d-?[A-Z]"),
+    "UkNinoRecognizer": (Kind.NATIONAL_ID, r"(?i)[A-Z]{2} ?\d\d ?\d\d ?\d\d ?[A-Z]"),
+    "ItFiscalCodeRecognizer": (Kind.TAX_ID, r"(?i)[A-Z]{6}[0-9LMNP-V]{2}[A-Z]"),
+    "FiPersonalIdentityCodeRecognizer": (Kind.NATIONAL_ID, r"(?i)\d{6}[-+A-FU-Y]\d{3}"),
+    "EsNieRecognizer": (Kind.NATIONAL_ID, r"(?i)\d{7}-?[A-Z]"),
+    "SgFinRecognizer": (Kind.NATIONAL_ID, r"(?i)[A-Z]\d{7}[A-Z]"),
+    "KrRrnRecognizer": (Kind.NATIONAL_ID, r"\d{6}-?[1-4]\d{6}"),
+    "UsMbiRecognizer": (Kind.HEALTH_ID, r"(?i)\d[A-Z][A-Z0-9]\d-?[A-Z][A-Z0-9]\d-?[A-Z]"),
     **dict.fromkeys(("CreditCardRecognizer",), (Kind.CARD, None)),
     **dict.fromkeys(("UsSsnRecognizer",), (Kind.SSN, None)),
     **dict.fromkeys(
@@ -80,7 +80,7 @@ _HARDWARE = [
 _AT = re.compile(r"@\w")
 # Forms that may have fewer digits than a window asks for, and a cheap search for them.
 _OUTSIDE_NUMBERS: dict[str, Callable[[str], object]] = {
-    "CryptoRecognizer": re.compile(r"[13][a-zA-HJ-NP-Z0-9]{25}").search,
+    "CryptoRecognizer": re.compile(r"[13][a-zA-Z0-9]{25}|bc1|BC1").search,
     "MacAddressRecognizer": lambda text: maybe_hardware(text),
 }
 # Context words of Presidio that stand in any technical text and prove nothing by themselves.
@@ -168,7 +168,7 @@ class Presidio:
             text: folded text.
             places: its `cues.windows`. A context word counts within the window of a number.
         """
-        if "@" in text and "EmailRecognizer" in self._recognizers:
+        if "@" in text and "EmailRecognizer" in self.names:
             for start, end in _stretches(_AT.finditer(text), len(text)):
                 yield from self._run("EmailRecognizer", text, start, end, 0.0)
         loose = self._evidence

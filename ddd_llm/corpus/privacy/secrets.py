@@ -48,7 +48,7 @@ _FORMS: tuple[tuple[str, str, str], ...] = (
      r"uthorization[\"']?\s{0,2}[:=,]\s{0,2}[\"']?(?i:bearer|basic|token|digest)\s+(?P<s>[\w.~+/=-]{8,4096})"),
     ("authorization", "UTHORIZATION",
      r"UTHORIZATION[\"']?\s{0,2}[:=,]\s{0,2}[\"']?(?i:bearer|basic|token|digest)\s+(?P<s>[\w.~+/=-]{8,4096})"),
-    ("netrc", r"password[ \t]+\S", r"(?<!\w)(?:machine\s+\S{1,255}|default)\s+login\s+\S{1,255}\s+password\s+(?P<s>\S{1,255})"),
+    ("netrc", r"password[ \t]+\S", r"(?<!\w)(?:machine\s+\S{1,255}|default)\s+login\s+\S{1,255}(?<![;,.:!?])\s+password\s+(?P<s>\S{1,255})"),
 )  # fmt: skip
 # A plain word is searched for with `in`, which is quicker than a pattern.
 _COMPILED = [
@@ -58,11 +58,14 @@ _COMPILED = [
 # What may be a sample: told by the value.
 _CHECKED = frozenset({"url_password", "netrc", "authorization"})
 _ARMOUR = re.compile(
-    r"-----BEGIN (?P<label>(?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?)-----(?P<body>.*?)(?:-----END (?P=label)-----|\Z)|"
-    r"---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----.*?(?:---- END SSH2 ENCRYPTED PRIVATE KEY ----|\Z)",
-    re.DOTALL,
+    r"-----BEGIN (?P<label>(?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?)-----|---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----"
 )
-_LONGEST_BLOCK = 16_384
+_LONGEST_BLOCK = 32_768
+_LINE_END = r"(?:\s|\\[nrt]|[\"'+,])*+"
+_BODY = re.compile(
+    rf"{_LINE_END}(?:[A-Za-z-]{{2,30}}: [^\n\\]{{0,200}}+{_LINE_END})*+(?:[A-Za-z0-9+/=]{{16,}}+{_LINE_END})*+"
+)
+_RUN = re.compile(r"[A-Za-z0-9+/]{16}")
 
 
 def secrets(text: str) -> Iterator[Found]:
@@ -83,16 +86,17 @@ def _found(form: str, start: int, end: int) -> Found:
 
 
 def _blocks(text: str) -> Iterator[Found]:
-    """Armoured private keys, whole; without an end line, as far as the lines look like one."""
-    for match in _ARMOUR.finditer(text):
-        end = min(match.end(), match.start() + _LONGEST_BLOCK)
-        if not text[: match.end()].endswith("-----") or end != match.end():
-            lines = re.compile(r"(?:(?:[\w+/=]{16,}|[\w-]{1,40}: [^\n]*|=[\w+/]{4}|)[ \t\"'\\n+,]*\n?)*")
-            first = text.find("\n", match.start()) + 1 or match.end()
-            body = lines.match(text, first)
-            end = max(first, body.end() if body else first)
-        if len(match[0]) > 120 or "\n" in match[0].strip():
-            yield _found("private_key", match.start(), max(end, match.start() + 1))
+    """Armoured private keys, whole; without an end line, as far as the text looks like one. A frame without a key stays."""
+    begin = _ARMOUR.search(text)
+    while begin:
+        label = begin["label"]
+        last = f"-----END {label}-----" if label else "---- END SSH2 ENCRYPTED PRIVATE KEY ----"
+        stop = text.find(last, begin.end(), begin.end() + _LONGEST_BLOCK)
+        body = _BODY.match(text, begin.end())
+        end = stop + len(last) if stop >= 0 else begin.end() + len(body[0].rstrip() if body else "")
+        if _RUN.search(text, begin.end(), stop if stop >= 0 else end):
+            yield _found("private_key", begin.start(), end)
+        begin = _ARMOUR.search(text, end)
 
 
 _NAMES = (
@@ -109,11 +113,13 @@ _ASSIGNED = re.compile(
     re.IGNORECASE,
 )
 _CODE_LIKE = re.compile(
-    r"[A-Za-z_][\w.]*\(|[A-Za-z_]+(?:\.[A-Za-z_]+)+\Z|\$|%[({sd]|\{|self\.|os\.|\A[A-Z][A-Z0-9_]*\Z|\A[/~.][\w./-]*\Z|https?://"
+    r"[A-Za-z_][\w.]*\(|[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+(?:[\[(].*)?\Z|\$|%|\{|[A-Z_][A-Z_]*\Z|[/~.][a-z_./-]*\Z|https?://"
 )
+# The whole value is a stand-in: a word for one, a row of one sign, "your-...", a type or constant.
 _SAMPLE = re.compile(
-    r"(?i:x{3,}|\*{3,}|\.{3,}|_{3,}|example|sample|dummy|placeholder|changeme|change[_-]me|your[_ -]?|my[_-]?|redacted|"
-    r"pass(?:word|wd)?\d{0,4}\Z|\Asecret\d{0,4}\Z|\Atoken\Z|\Auser(?:name)?:|none\b|null\b|true\b|false\b|str(?:ing)?\b|optional|todo)"
+    r"(?i:(?:[\w-]{0,12}[_-])?([x*._#-])\1{2,}(?:[_-][\w-]{0,12})?|\.{3}|(?:your|my|the|some|an?)[_ -][\w .-]*|"
+    r"(?:[a-z]+[_-])*(?:example|sample|dummy|placeholder|changeme|change[_-]me|redacted|secret|token|pass(?:word|wd)?)(?:[_-][a-z]+)*|"
+    r"(?:user(?:name)?|login|name):(?:pass(?:word|wd)?|pwd|secret|\*+|x+)|none|null|true|false|str(?:ing)?|optional|todo)\Z"
 )
 _WORDLIKE = re.compile(r"[A-Za-z]{1,24}(?:[ _.-][A-Za-z]{1,24})*[.:!?]?\Z")
 
@@ -131,13 +137,13 @@ def _assignments(text: str) -> Iterator[Found]:
         word = "pass" in match["name"].lower() or "pwd" in match["name"].lower()
         if group == "bare":
             value = value.rstrip(".:!?")
-        if _is_sample(value) or _CODE_LIKE.search(value) or not _random(value, quoted=group == "quoted", password=word):
+        if _is_sample(value) or _CODE_LIKE.match(value) or not _random(value, quoted=group == "quoted", password=word):
             continue
         yield _found("assigned", match.start(group), match.start(group) + len(value))
 
 
 def _is_sample(value: str) -> bool:
-    return _SAMPLE.search(value) is not None or len(set(value)) < 3
+    return _SAMPLE.match(value) is not None or len(set(value)) < 3
 
 
 def _random(value: str, quoted: bool, password: bool) -> bool:

@@ -133,7 +133,7 @@ def _composed(text: str) -> str:
 def _plain(word: str) -> str:
     if word.isascii():
         return word.lower()
-    parts = unicodedata.normalize("NFKD", word.casefold())
+    parts = unicodedata.normalize("NFKD", word.casefold()).replace("ı", "i")
     return "".join(character for character in parts if not unicodedata.combining(character)) or word
 
 

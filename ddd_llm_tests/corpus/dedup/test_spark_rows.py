@@ -12,7 +12,7 @@ from ddd_llm.corpus.dedup.memory import deduplicate
 from ddd_llm.corpus.dedup.order import keep_order
 from ddd_llm.corpus.dedup.policy import DECISIONS, DedupPolicy
 from ddd_llm.corpus.dedup.signatures import SignatureConfig
-from ddd_llm.corpus.dedup.spark_rows import SKETCHED, decide_rows, sketch_rows
+from ddd_llm.corpus.dedup.spark_rows import SKETCHED, decide_rows, sketch_rows, star_rows
 from ddd_llm_tests.corpus.dedup.strategies import corpus, similar_texts, small_text, tricky_text
 
 BY = [(name, "ascending") for name in ("source", "locator", "batch", "id", "verdict")]
@@ -86,6 +86,20 @@ def test_sketches_do_not_depend_on_batches(table: pa.Table, size: int) -> None:
         for row in batch.to_pylist():
             assert len(row["keys"]) == 1 + 25 * (row["shingles"] > 0)
             assert len(row["sets"]) % 8 == 0 and len(row["sets"]) <= 8 * row["shingles"]
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(-5, 5)), max_size=30), st.integers(1, 8))
+def test_stars_join_each_document_of_a_key_to_its_first(pairs: list[tuple[int, int]], size: int) -> None:
+    table = pa.table(
+        {
+            "node": pa.array([node for node, _ in pairs], pa.int64()),
+            "key": pa.array([key for _, key in pairs], pa.int64()),
+        }
+    )
+    first = {key: min(node for node, other in pairs if other == key) for _, key in pairs}
+    expected = {(node, first[key]) for node, key in pairs if node != first[key]}
+    edges = [tuple(row.values()) for batch in star_rows(table.to_batches(size)) for row in batch.to_pylist()]
+    assert sorted(edges) == sorted(expected)
 
 
 def test_texts_without_tokens_share_no_key() -> None:

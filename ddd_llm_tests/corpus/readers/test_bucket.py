@@ -13,10 +13,11 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from ddd_llm.corpus.ingest import read_source, scan, unread_sources
+from ddd_llm.corpus.ingest import read_source, unread_sources
 from ddd_llm.corpus.readers import bucket
 from ddd_llm.corpus.readers.dispatch import Options
 from ddd_llm.corpus.readers.items import Item, Limits, Refusal
+from ddd_llm.corpus.scan import scan
 from ddd_llm.corpus.sources import Bucket
 from ddd_llm_tests.corpus.helpers import KEY, RIGHTS, reasons, texts
 from ddd_llm_tests.corpus.readers import files, s3_server

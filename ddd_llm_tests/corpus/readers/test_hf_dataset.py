@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ddd_llm.corpus.ingest import read_source, scan
+from ddd_llm.corpus.ingest import read_source
+from ddd_llm.corpus.scan import scan
 from ddd_llm.corpus.sources import HfDataset
 from ddd_llm_tests.corpus.helpers import KEY, RIGHTS, reasons, texts
 
