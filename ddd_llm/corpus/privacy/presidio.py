@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from ddd_llm.corpus.privacy.finds import Found, Kind, Strength, compact
@@ -182,12 +182,7 @@ class Presidio:
 
     @cached_property
     def _recognizers(self) -> dict[str, Any]:
-        from presidio_analyzer import predefined_recognizers
-
-        return {
-            name: _email_recognizer() if name == "EmailRecognizer" else getattr(predefined_recognizers, name)()
-            for name in self.names
-        }
+        return {name: _recognizer(name) for name in self.names}
 
     @cached_property
     def _evidence(self) -> dict[str, re.Pattern[str]]:
@@ -246,15 +241,19 @@ def _stretches(matches: Iterable[re.Match[str]], length: int) -> Iterator[tuple[
         yield start, min(end, length)
 
 
-def _email_recognizer() -> Any:
-    """The e-mail recogniser asks tldextract, which would fetch a list of suffixes: here it has the packaged list alone."""
-    from presidio_analyzer.predefined_recognizers import EmailRecognizer
+@cache
+def _recognizer(name: str) -> Any:
+    """One of Presidio's. That for e-mail asks tldextract, which would fetch a list of suffixes: here it has the packaged one."""
+    from presidio_analyzer import predefined_recognizers
+
+    if name != "EmailRecognizer":
+        return getattr(predefined_recognizers, name)()
     from tldextract import TLDExtract
 
     extract = TLDExtract(suffix_list_urls=(), cache_dir=None)
 
-    class OfflineEmailRecognizer(EmailRecognizer):
+    class OfflineEmailRecognizer(predefined_recognizers.EmailRecognizer):
         def validate_result(self, pattern_text: str) -> bool:
             return extract(pattern_text).fqdn != ""
 
-    return OfflineEmailRecognizer(name="EmailRecognizer")
+    return OfflineEmailRecognizer(name=name)

@@ -26,7 +26,7 @@ from pathlib import Path
 from ddd_llm.corpus.privacy.finds import Found, Kind, Strength
 
 COLUMNS = ("id", "name", "email", "aliases", "identifiers")
-_MOST_WORDS = 8
+_MOST_WORDS = 16
 _AMBIGUOUS = -1
 # How a spelling in the index must stand in the text: the bits of an entry beside the subject's number.
 _DECLARED, _LITERAL, _CAPITALS, _INITIALS = range(4)
@@ -96,13 +96,14 @@ def _subject(path: Path, line: int, row: dict[str, object]) -> Subject:
             raise SubjectListError(f"{path}:{line}: {name} is one value")
     names = [*values["name"], *values["aliases"]]
     identifiers = [*values["email"], *values["identifiers"]]
-    if not any(words(name) for name in names) and not any(words(one) for one in identifiers):
+    split = [words(one) for one in (*names, *identifiers)]
+    if not any(split):
         raise SubjectListError(f"{path}:{line}: neither name nor e-mail")
-    if any(sum(map(len, words(one))) < 2 for one in (*names, *identifiers)):
+    if any(sum(map(len, one)) < 2 for one in split):
         raise SubjectListError(f"{path}:{line}: a name or identifier of one character would match anywhere")
-    if any(len(words(one)) > 2 * _MOST_WORDS for one in (*names, *identifiers)):
-        raise SubjectListError(f"{path}:{line}: a name or identifier of more than {2 * _MOST_WORDS} words")
-    key = f"id:{values['id'][0]}" if values["id"] else f"name:{' '.join(words((names or identifiers)[0]))}"
+    if any(len(one) > _MOST_WORDS for one in split):
+        raise SubjectListError(f"{path}:{line}: a name or identifier of more than {_MOST_WORDS} words")
+    key = f"id:{values['id'][0]}" if values["id"] else f"name:{' '.join(split[0])}"
     return Subject(key, tuple(names), tuple(identifiers))
 
 

@@ -121,8 +121,8 @@ texts = st.lists(
 ).map("".join)
 
 
+@settings(deadline=None)
 @given(texts)
-@settings(max_examples=150)
 def test_whatever_presidio_finds_by_form_is_covered(text: str) -> None:
     """The recognisers themselves, on the whole text and without our gates, are the judge."""
     folded, places = fold(text)
@@ -149,6 +149,7 @@ finds = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(finds)
 def test_settled_finds_cover_all_without_overlap_and_the_strongest_names_its_place(given: list[Found]) -> None:
     settled = settle(given)
@@ -176,6 +177,7 @@ def test_disguised_spellings_are_found(text: str) -> None:
     assert DETECTOR.find(text)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_folding_keeps_places(text: str) -> None:
     folded, places = fold(text)

@@ -99,6 +99,7 @@ def test_a_word_beside_a_number_is_evidence(text: str, masked: str) -> None:
 
 
 @settings(deadline=None)  # the first call imports
+@settings(deadline=None)
 @given(texts)
 @example("SSN 123-45-6789 " + "x" * 50 + " 123-45-6780")
 @example("phone: phone: +44 20 7946 0958 0490 75 40 81")
@@ -109,6 +110,7 @@ def test_applying_twice_changes_nothing(text: str) -> None:
 
 
 @settings(deadline=None)  # the first call imports
+@settings(deadline=None)
 @given(texts)
 def test_places_are_those_of_the_text_given_and_the_rest_is_untouched(text: str) -> None:
     masked, replaced = MASK.apply(text)
@@ -121,6 +123,7 @@ def test_places_are_those_of_the_text_given_and_the_rest_is_untouched(text: str)
 
 
 @settings(deadline=None)  # the first call imports
+@settings(deadline=None)
 @given(identifiers, identifiers)
 def test_one_identifier_has_one_pseudonym_per_key(one: str, other: str) -> None:
     again, other_key = Pseudonymiser(b"k" * 32), Pseudonymiser(b"q" * 32)
