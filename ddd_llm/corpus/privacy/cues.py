@@ -222,8 +222,12 @@ def streets(text: str) -> Iterator[Found]:
     """House number and street in the forms of several languages, boxes, flats."""
     romance = holds(text, ("Via ", "Viale ", "Calle ", "Rua ", "Avenida ", "Carrer ", "Piazza ", "Plaza "))
     hints = [*_HOUSE.finditer(text), *(_ROMANCE.finditer(text) if romance else ())]
+    seen: set[tuple[int, int]] = set()  # the neighbourhoods of two hints overlap
     for hint in hints:
         for match in _street(text, hint):
+            if match.span() in seen:
+                continue
+            seen.add(match.span())
             value = " ".join(match[0].lower().replace(",", " ").split())
             yield Found(Kind.ADDRESS, match.start(), match.end(), value, Strength.PATTERN)
             if tail := _TAIL.match(text, match.end()):

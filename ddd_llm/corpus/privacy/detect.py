@@ -7,7 +7,9 @@ Belongs here: the union of all finders, and the order of the cheap searches that
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
+from operator import itemgetter
 from pathlib import Path
 
 from ddd_llm.corpus.privacy import cues, forms
@@ -96,10 +98,12 @@ class Detector:
 def _outside(found: Found, barriers: list[tuple[int, int]], text: str) -> Iterator[Found]:
     """What of a find stands outside pseudonyms and masks: the whole find, or its pieces that say anything."""
     pieces, start = [], found.start
-    for begin, end in barriers:
-        if begin < found.end and end > found.start:
-            pieces.append((start, begin))
-            start = end
+    for number in range(bisect_right(barriers, found.start, key=itemgetter(1)), len(barriers)):
+        begin, end = barriers[number]
+        if begin >= found.end:
+            break
+        pieces.append((start, begin))
+        start = end
     pieces.append((start, found.end))
     if len(pieces) == 1:
         yield found

@@ -48,7 +48,8 @@ _FORMS: tuple[tuple[str, str, str], ...] = (
      r"uthorization[\"']?\s{0,2}[:=,]\s{0,2}[\"']?(?i:bearer|basic|token|digest)\s+(?P<s>[\w.~+/=-]{8,4096})"),
     ("authorization", "UTHORIZATION",
      r"UTHORIZATION[\"']?\s{0,2}[:=,]\s{0,2}[\"']?(?i:bearer|basic|token|digest)\s+(?P<s>[\w.~+/=-]{8,4096})"),
-    ("netrc", r"password[ \t]+\S", r"(?<!\w)(?:machine\s+\S{1,255}|default)\s+login\s+\S{1,255}(?<![;,.:!?])\s+password\s+(?P<s>\S{1,255})"),  # noqa: E501
+    ("netrc", r"password[ \t]+\S",
+     r"(?<!\w)(?:machine\s+\S{1,255}|default)\s+login\s+\S{1,255}(?<![;,.:!?])\s+password\s+(?P<s>\S{1,255})"),
 )  # fmt: skip
 # A plain word is searched for with `in`, which is quicker than a pattern.
 _COMPILED = [

@@ -98,7 +98,6 @@ def test_a_word_beside_a_number_is_evidence(text: str, masked: str) -> None:
     assert PSEUDONYM.sub("*", MASK.apply(text)[0]) == masked
 
 
-@settings(deadline=None)  # the first call imports
 @settings(deadline=None)
 @given(texts)
 @example("SSN 123-45-6789 " + "x" * 50 + " 123-45-6780")
@@ -109,7 +108,6 @@ def test_applying_twice_changes_nothing(text: str) -> None:
     assert find(masked) == []
 
 
-@settings(deadline=None)  # the first call imports
 @settings(deadline=None)
 @given(texts)
 def test_places_are_those_of_the_text_given_and_the_rest_is_untouched(text: str) -> None:
@@ -122,7 +120,6 @@ def test_places_are_those_of_the_text_given_and_the_rest_is_untouched(text: str)
     assert re.fullmatch(rebuilt + re.escape(text[last:]), masked, re.DOTALL)
 
 
-@settings(deadline=None)  # the first call imports
 @settings(deadline=None)
 @given(identifiers, identifiers)
 def test_one_identifier_has_one_pseudonym_per_key(one: str, other: str) -> None:
