@@ -3,8 +3,8 @@
     python benchmarks/privacy.py [--data FILE.jsonl.gz ...] [--policy privacy.yaml] [--docs N] [--json]
 
 `--data`: rows with `full_text`, `spans` (entity_type, start_position, end_position) and perhaps `template_id`; templates with
-an even number are one half, odd ones the other, both reported. Rows without `spans` count as text without personal data
-(fields `full_text`, `prompt`, `text` or `question`): every find there is shown as a count per kind. Docstrings of the
+an even number are one half, odd ones the other, both reported. Rows without `spans` count as text without personal data: every
+find in any of their fields is shown as a count per kind. Docstrings of the
 installed packages are always measured for speed and for what is found in them. A span leaks where any letter or digit of it
 survives. Presidio alone: all its recognisers for English that need no model, score .4 or more, and no context (that needs one).
 """
@@ -183,9 +183,16 @@ def halves(rows: list[dict[str, Any]]) -> Iterator[tuple[str, list[dict[str, Any
             yield name, [row for row in rows if row["template_id"] % 2 == rest]
 
 
-def text_of(row: dict[str, Any]) -> str:
-    """A row's text, whatever the field is called."""
-    return next((str(row[name]) for name in ("full_text", "prompt", "text", "question") if row.get(name)), "")
+def text_of(row: Any) -> str:
+    """All text of a row, whatever the fields are called and however deep they stand."""
+    if isinstance(row, str):
+        return row
+    inner = row.values() if isinstance(row, dict) else row if isinstance(row, list) else ()
+    return (
+        row["full_text"]
+        if isinstance(row, dict) and "full_text" in row
+        else "\n".join(filter(None, map(text_of, inner)))
+    )
 
 
 def measure(chosen: argparse.Namespace) -> dict[str, Any]:
@@ -226,7 +233,7 @@ def measure(chosen: argparse.Namespace) -> dict[str, Any]:
 def clean(texts: list[str], masker: Pseudonymiser) -> dict[str, Any]:
     """What is replaced in texts that should hold little: per kind, secrets per form."""
     found = Counter(
-        f"{one.kind}:{one.form}" if one.form else one.kind for text in texts for one in masker.apply(text)[1]
+        f"{one.kind}:{one.form}" if one.form else str(one.kind) for text in texts for one in masker.apply(text)[1]
     )
     size = sum(len(text.encode()) for text in texts) / 1e6
     return {"texts": len(texts), "mb": round(size, 2), "finds": dict(sorted(found.items()))}

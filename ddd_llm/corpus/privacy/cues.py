@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from ddd_llm.corpus.privacy.finds import Found, Kind, Strength, compact, digits
 
 # Five digits with at most three separators and four letters between two of them: the least that an identifier needs.
-_STRETCH = re.compile(r"\d(?:[ .()/:+-]{0,3}[A-Za-z]{0,4}\d){4,}")
+_STRETCH = re.compile(r"[0-9](?:[ .()/:+-]{0,3}[A-Za-z]{0,4}[0-9]){4,}")
 _BEFORE, _AFTER, _WIDEST = 72, 36, 800
 
 
@@ -136,7 +136,7 @@ _ZIP = re.compile(
 _PROOF = re.compile(r"(?i:code|postal|plz|leitzahl|eir)|\A\W{1,3}\Z|(?i:\bis\b|\bwas\b|user:)")
 # Each begins with a digit, which keeps the search cheap: US after a state (USPS), British (BS 7666), Canadian.
 _BY_FORM = re.compile(
-    r"\d(?:(?<=[A-Z] \d)\d{4}(?:-\d{4})?(?![\w.])|(?<=[A-Z\d] \d)[ABD-HJLNP-UW-Z]{2}(?![\w-])|"
+    r"[0-9](?:(?<=[A-Z] \d)\d{4}(?:-\d{4})?(?![\w.])|(?<=[A-Z\d] \d)[ABD-HJLNP-UW-Z]{2}(?![\w-])|"
     r"(?<=[A-Z]\d)[ABCEGHJ-NPRSTV-Z] ?\d[ABCEGHJ-NPRSTV-Z]\d(?![\w-])|"
     r"(?P<town>(?<=[^\W\d_] \d)(?:\d{3}-\d{3}|\d{2} \d{2}|\d{3,4})(?=[ ,.;)]? ?(?:[a-z(]|\Z|\n))))"
 )
@@ -202,7 +202,7 @@ _NUMBER_LAST = re.compile(
 )
 # Each begins with a digit, which keeps the search cheap.
 _HOUSE = re.compile(
-    r"\d(?:(?P<first>[A-Za-z]?,? (?:\d{1,6} )?[^\W\d_a-z]|(?: bis| ter)?,? (?:rue|avenue|boulevard|chemin|impasse|quai) )|"
+    r"[0-9](?:(?P<first>[A-Za-z]?,? (?:\d{1,6} )?[^\W\d_a-z]|(?: bis| ter)?,? (?:rue|avenue|boulevard|chemin|impasse|quai) )|"
     r"(?i:(?<=straße \d)|(?<=strasse \d)|(?<=str\. \d)|(?<=gasse \d)|(?<=weg \d)|(?<=platz \d)|(?<=allee \d)|"
     r"(?<=box \d)|(?<=postfach \d)|(?<=apt\. \d)|(?<=suite \d)))"
 )

@@ -22,7 +22,8 @@ from ddd_llm.corpus.privacy.secrets import secrets
 from ddd_llm.corpus.privacy.subjects import SubjectMatcher, read_subjects
 
 _COLONS = re.compile(r":[0-9a-fA-F]{0,4}:[0-9a-fA-F]")
-_QUAD = re.compile(r"\d\.\d{1,3}\.\d{1,3}\.\d")
+_QUAD = re.compile(r"[0-9]\.\d{1,3}\.\d{1,3}\.\d")
+_DIGIT = re.compile(r"[0-9]")  # a folded text has no others
 _CRYPTO = re.compile(r"(?<![A-Za-z0-9])0x[0-9a-fA-F]{40}(?![A-Za-z0-9])")
 
 
@@ -67,24 +68,29 @@ class Detector:
             yield from forms.spelt_emails(text)
         if ("://" in text or "www." in lowered) and Kind.WEBSITE not in self._kept:
             yield from forms.websites(text, self._hosts)
-        places = cues.windows(text)
+        if _COLONS.search(text) or _QUAD.search(text):
+            yield from forms.addresses(text)
+        if maybe_hardware(text):
+            yield from forms.hardware(text)
+        places: list[tuple[int, int]] = []
+        if _DIGIT.search(text):
+            places = cues.windows(text)
+            yield from self._numbers(text, places)
+            yield from cues.births(text, lowered)
+            yield from cues.postcodes(text, lowered)
+            yield from cues.streets(text)
+        yield from self._presidio.find(text, places)
+
+    def _numbers(self, text: str, places: list[tuple[int, int]]) -> Iterator[Found]:
         for start, end in places:
             yield from forms.cards(text, start, end)
             yield from forms.social_security(text, start, end)
             yield from phones(text, start, end, self._regions)
             yield from forms.ibans(text, start, end)
             yield from cues.documents(text, start, end)
-        if _COLONS.search(text) or (places and _QUAD.search(text)):
-            yield from forms.addresses(text)
-        if maybe_hardware(text):
-            yield from forms.hardware(text)
         if "0x" in text:
             for match in _CRYPTO.finditer(text):
                 yield Found(Kind.CRYPTO, match.start(), match.end(), match[0].lower())
-        yield from cues.births(text, lowered)
-        yield from cues.postcodes(text, lowered)
-        yield from cues.streets(text)
-        yield from self._presidio.find(text, places)
 
     def _all(self, text: str) -> Iterator[Found]:
         yield from secrets(text)

@@ -14,9 +14,6 @@ from ddd_llm.corpus.privacy.detect import Detector
 from ddd_llm.corpus.privacy.finds import Found
 from ddd_llm.corpus.privacy.policy import Action, PrivacyPolicy
 
-PSEUDONYMISER = "pseudonyms/2"
-"""Changes when the same text, policy and key would give another result."""
-
 
 @dataclass(frozen=True, slots=True)
 class Replacement:

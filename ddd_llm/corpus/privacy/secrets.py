@@ -51,10 +51,10 @@ _FORMS: tuple[tuple[str, str, str], ...] = (
     ("netrc", r"password[ \t]+\S",
      r"(?<!\w)(?:machine\s+\S{1,255}|default)\s+login\s+\S{1,255}(?<![;,.:!?])\s+password\s+(?P<s>\S{1,255})"),
 )  # fmt: skip
-# A plain word is searched for with `in`, which is quicker than a pattern.
-_COMPILED = [
-    (hint if re.fullmatch(r"[\w:/-]+|SG\.|hooks\.slack", hint) else re.compile(hint), form, re.compile(pattern))
-    for form, hint, pattern in _FORMS
+_PLAIN = re.compile(r"[\w:/-]+|SG\.|hooks\.slack")
+_BY_WORD = [(hint, form, re.compile(pattern)) for form, hint, pattern in _FORMS if _PLAIN.fullmatch(hint)]
+_BY_HINT = [
+    (re.compile(hint), form, re.compile(pattern)) for form, hint, pattern in _FORMS if not _PLAIN.fullmatch(hint)
 ]
 # What may be a sample: told by the value.
 _CHECKED = frozenset({"url_password", "netrc", "authorization"})
@@ -71,12 +71,13 @@ _RUN = re.compile(r"[A-Za-z0-9+/]{16}")
 
 def secrets(text: str) -> Iterator[Found]:
     """Secrets in a folded text, by published form, and values assigned to telling names."""
-    for hint, form, pattern in _COMPILED:
-        if (hint in text) if isinstance(hint, str) else hint.search(text):
-            for match in pattern.finditer(text):
-                group = "s" if "s" in pattern.groupindex else 0
-                if form not in _CHECKED or not _is_sample(match[group]):
-                    yield _found(form, match.start(group), match.end(group))
+    called = [(form, pattern) for word, form, pattern in _BY_WORD if word in text]
+    called += [(form, pattern) for hint, form, pattern in _BY_HINT if hint.search(text)]
+    for form, pattern in called:
+        for match in pattern.finditer(text):
+            group = "s" if "s" in pattern.groupindex else 0
+            if form not in _CHECKED or not _is_sample(match[group]):
+                yield _found(form, match.start(group), match.end(group))
     if "PRIVATE KEY" in text:
         yield from _blocks(text)
     yield from _assignments(text)
@@ -137,6 +138,8 @@ def _assignments(text: str) -> Iterator[Found]:
         value = match[group]
         word = "pass" in match["name"].lower() or "pwd" in match["name"].lower()
         if group == "bare":
+            if text[match.end() : match.end() + 1] in ("(", "[") and value.isidentifier():  # a call, a subscript
+                continue
             value = value.rstrip(".:!?")
         if _is_sample(value) or _CODE_LIKE.match(value) or not _random(value, quoted=group == "quoted", password=word):
             continue

@@ -94,6 +94,7 @@ def test_private_keys_go_whole(label: str, end: bool) -> None:
     "text",
     [
         "password = getpass()",
+        "password = ReadOnlyPasswordHashField()",
         "password = getpass.getpass('Password: ')",
         "token = os.environ['TOKEN']",
         "api_key=None, secret: str = ''",
