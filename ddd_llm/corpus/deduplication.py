@@ -24,7 +24,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ddd_llm.corpus.dedup.history import still_holds
+from ddd_llm.corpus.dedup.history import kept_rows, places_of, still_holds
 from ddd_llm.corpus.dedup.leader import NAMES, Batch, Kept, decide
 from ddd_llm.corpus.dedup.policy import DedupPolicy
 from ddd_llm.corpus.dedup.sets import JoinedSets
@@ -126,7 +126,7 @@ def deduplicate_batches(step: Step) -> Iterator[Decided]:
         with step.timed("decide"):
             answers = decide_on_spark(step, step.settings.spark_master, policy, governed, whys)
         for held, signs, name, decisions, opener in zip(governed, signed, names, answers, openers, strict=True):
-            yield _write(step, held, name, _sketch_rows(step, signs), decisions, history, opener)
+            yield _write(step, held, name, _sketch_rows(step, signs), decisions, history, opener, policy, names)
         return
     if policy.history_first:
         for place in range(first, len(names)):
@@ -134,7 +134,7 @@ def deduplicate_batches(step: Step) -> Iterator[Decided]:
                 rows = _sketch_rows(step, signed[place])
                 batch = _batch(rows, names[place], whys[place - first], openers[place])
                 decisions = decide(batch, history, policy, names)
-            yield _write(step, governed[place], names[place], rows, decisions, history, openers[place])
+            yield _write(step, governed[place], names[place], rows, decisions, history, openers[place], policy, names)
         return
     with step.timed("decide"):
         tables = [_sketch_rows(step, held) for held in signed]
@@ -147,7 +147,7 @@ def deduplicate_batches(step: Step) -> Iterator[Decided]:
         decisions = decide(whole, history, policy, names)
     begin = 0
     for held, name, rows, opener in zip(governed, names, tables, openers, strict=True):
-        yield _write(step, held, name, rows, decisions.slice(begin, len(rows)), history, opener)
+        yield _write(step, held, name, rows, decisions.slice(begin, len(rows)), history, opener, policy, names)
         begin += len(rows)
 
 
@@ -176,8 +176,9 @@ def _remember(history: Kept, index: pa.Table, opener: Opener) -> None:
 
 
 def _write(
-    step: Step, governed: Held, name: str, rows: pa.Table, decisions: pa.Table, history: Kept, opener: Opener
-) -> Decided:
+    step: Step, governed: Held, name: str, rows: pa.Table, decisions: pa.Table, history: Kept, opener: Opener,
+    policy: DedupPolicy, batches: list[str],
+) -> Decided:  # fmt: skip
     kept = pc.equal(decisions["verdict"], "kept")
     with step.timed("write"):
         documents = step.store.read_table(governed.record.tables["documents"])
@@ -186,7 +187,9 @@ def _write(
         documents = documents.append_column("batch", pa.repeat(pa.scalar(name), len(documents)))
         step.add_segment("documents", name, documents.drop_columns(["op"]).filter(kept))
         step.add_segment("decisions", name, decisions)
-        index = rows.select(INDEX_COLUMNS).filter(kept)
+        named = rows.append_column("batch", pa.repeat(pa.scalar(name), len(rows)))
+        chosen = kept_rows(named.drop_columns(["bands"]), decisions, policy, batches)
+        index = rows.select(INDEX_COLUMNS).take(pa.array(chosen))
         step.add_segment("index", name, index)
     _remember(history, index, opener)
     return Decided(name, decisions)
@@ -229,10 +232,11 @@ def _take_over(
             for table in ("documents", "decisions", "index"):
                 step.keep_segment(table, tables[table], tables[table].segments[number])
         else:
-            # What is kept was kept before, in the same order.
+            # What is kept was kept before.
             kept = pc.equal(now["verdict"], "kept").filter(pc.equal(before["verdict"], "kept"))
             documents = step.store.read_segment(tables["documents"].segments[number])
-            index = index.filter(kept)
+            still = places_of(now.filter(pc.equal(now["verdict"], "kept"))).combine_chunks()
+            index = index.filter(pc.is_in(places_of(index), value_set=still))
             step.add_segment("documents", name, documents.filter(kept))
             step.add_segment("decisions", name, now)
             step.add_segment("index", name, index)

@@ -18,15 +18,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ddd_llm.corpus.dedup.leader import NAMES, Batch, Kept, decide
+from ddd_llm.corpus.dedup.order import keep_order
 from ddd_llm.corpus.dedup.policy import DECISIONS, DedupPolicy
 from ddd_llm.corpus.dedup.sets import Chosen
 
 NOT_CURRENT = ("superseded", "deleted", "deletion")
 
 
-def remember(history: Kept, batch: Batch, decisions: pa.Table) -> None:
+def kept_rows(
+    rows: pa.Table, decisions: pa.Table, policy: DedupPolicy, batches: Sequence[str]
+) -> npt.NDArray[np.int64]:
+    """Numbers of a decided batch's kept rows, in keep order: of equally similar leaders the first in this order is named."""
+    kept = np.flatnonzero(pc.equal(decisions["verdict"], "kept").to_numpy(zero_copy_only=False))
+    return kept[keep_order(rows.take(pa.array(kept)), policy, batches)]
+
+
+def remember(history: Kept, batch: Batch, decisions: pa.Table, policy: DedupPolicy, batches: Sequence[str]) -> None:
     """Add a decided batch's kept documents to history."""
-    rows = np.flatnonzero(pc.equal(decisions["verdict"], "kept").to_numpy(zero_copy_only=False))
+    rows = kept_rows(batch.rows, decisions, policy, batches)
     history.names.append(batch.rows.select(NAMES).take(pa.array(rows)))
     history.bands.append(batch.bands[rows])
     history.sets.append(Chosen(batch.sets, rows))
@@ -53,7 +62,7 @@ def decide_in_order(whole: Batch, policy: DedupPolicy, batches: Sequence[str]) -
         rows = pa.array(part)
         batch = Batch(whole.rows.take(rows), whole.bands[part], Chosen(whole.sets, part), whole.why.take(rows))
         decided.append(decide(batch, history, policy, batches))
-        remember(history, batch, decided[-1])
+        remember(history, batch, decided[-1], policy, batches)
     order = np.argsort(np.concatenate(parts), kind="stable")
     return pa.concat_tables(decided).take(pa.array(order))
 
@@ -72,7 +81,7 @@ def still_holds(decisions: Sequence[pa.Table], later: Sequence[pa.Table]) -> lis
         Per batch the decisions as they are now; the very same table where nothing of it is touched.
     """
     gone = pa.concat_tables([batch.select(["source", "locator", "op"]) for batch in later])
-    keys = _places(gone)
+    keys = places_of(gone)
     # The last row of a place says what became of it.
     latest = (
         pa.table({"place": keys, "op": gone["op"]}).group_by("place", use_threads=False).aggregate([("op", "last")])
@@ -81,7 +90,7 @@ def still_holds(decisions: Sequence[pa.Table], later: Sequence[pa.Table]) -> lis
     touched: list[npt.NDArray[np.bool_]] = []
     for table in decisions:
         current = pc.invert(pc.is_in(table["reason"], value_set=pa.array(NOT_CURRENT)))
-        hit = pc.and_(current, pc.is_in(_places(table), value_set=latest["place"].combine_chunks()))
+        hit = pc.and_(current, pc.is_in(places_of(table), value_set=latest["place"].combine_chunks()))
         touched.append(hit.to_numpy(zero_copy_only=False))
     if not any(hit.any() for hit in touched):
         return list(decisions)
@@ -100,12 +109,13 @@ def still_holds(decisions: Sequence[pa.Table], later: Sequence[pa.Table]) -> lis
         twice = ids.field("values").filter(pc.greater(ids.field("counts"), 1))
         if pc.any(pc.is_in(rows["id"], value_set=twice)).as_py():
             return None
-        op = latest["op_last"].take(pc.index_in(_places(rows), value_set=latest["place"].combine_chunks()))
+        op = latest["op_last"].take(pc.index_in(places_of(rows), value_set=latest["place"].combine_chunks()))
         after.append(_amended(table, hit, pc.if_else(pc.equal(op, "delete"), "deleted", "superseded")))
     return after
 
 
-def _places(table: pa.Table) -> pa.ChunkedArray:
+def places_of(table: pa.Table) -> pa.ChunkedArray:
+    """Source and locator of each row as one string."""
     return pc.binary_join_element_wise(table["source"], table["locator"], "\0")
 
 

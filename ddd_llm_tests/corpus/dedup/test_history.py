@@ -62,12 +62,12 @@ def decide_from(tables: list[pa.Table], earlier: list[pa.Table]) -> list[pa.Tabl
     names = [f"b{number}" for number in range(len(tables))]
     history, decided = Kept(), list(earlier)
     for rows, decisions in zip(tables, earlier, strict=False):
-        remember(history, prepared(rows, pa.nulls(len(rows), pa.string())), decisions)
+        remember(history, prepared(rows, pa.nulls(len(rows), pa.string())), decisions, POLICY, names)
     later = tables[len(earlier) :]
     for rows, why in zip(later, fold(later), strict=True):
         batch = prepared(rows, why)
         decided.append(decide(batch, history, POLICY, names))
-        remember(history, batch, decided[-1])
+        remember(history, batch, decided[-1], POLICY, names)
     return decided
 
 
