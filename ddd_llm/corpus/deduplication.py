@@ -4,10 +4,9 @@ Here: what is read and written, and taking up an earlier record where it still h
 (`corpus.dedup`), pages (`reports.dedup`).
 
 A signature record holds a table of sketches, one of MinHash signatures, and a file of shingle sets; no later step reads a
-text to compare it. A
-deduplication record has a segment per batch of `documents`, `decisions` and `index` (the kept documents' names, band keys and
-where their sets are): to decide a new batch, the index of those before is read and nothing else of them but the sets of
-candidates.
+text to compare it. A deduplication record has a segment per batch of `documents`, `decisions` and `index` (the kept
+documents' names, band keys and where their sets are, in keep order): to decide a new batch, the index of those before is
+read and nothing else of them but the sets of candidates.
 """
 
 # pyarrow.compute makes its functions at import time, where no type checker sees them.
@@ -105,6 +104,16 @@ class Decided:
     decisions: pa.Table
 
 
+@dataclass(frozen=True)
+class _Run:
+    """What every batch of one step is decided with."""
+
+    step: Step
+    policy: DedupPolicy
+    batches: list[str]
+    history: Kept
+
+
 def deduplicate_batches(step: Step) -> Iterator[Decided]:
     """Decide every batch and write its segments; batches that an earlier record decided are taken over where that holds."""
     policy = DedupPolicy.model_validate(step.config)
@@ -112,10 +121,11 @@ def deduplicate_batches(step: Step) -> Iterator[Decided]:
     names = [held.record.partition or "" for held in governed]
     openers = [_opener(step, held) for held in signed]
     history = Kept()
+    run = _Run(step, policy, names, history)
     earlier, decided = _taken_up(step, policy)
     for number, (before, now) in enumerate(decided):
         assert earlier is not None
-        yield _take_over(step, earlier, number, before, now, history, openers[number])
+        yield _take_over(run, earlier, number, before, now, openers[number])
     first = len(decided)
     step.summary |= {"batches_decided": len(names) - first, "batches_taken_over": first}
     with step.timed("fold batches"):
@@ -126,7 +136,7 @@ def deduplicate_batches(step: Step) -> Iterator[Decided]:
         with step.timed("decide"):
             answers = decide_on_spark(step, step.settings.spark_master, policy, governed, whys)
         for held, signs, name, decisions, opener in zip(governed, signed, names, answers, openers, strict=True):
-            yield _write(step, held, name, _sketch_rows(step, signs), decisions, history, opener, policy, names)
+            yield _write(run, held, name, _sketch_rows(step, signs), decisions, opener)
         return
     if policy.history_first:
         for place in range(first, len(names)):
@@ -134,7 +144,7 @@ def deduplicate_batches(step: Step) -> Iterator[Decided]:
                 rows = _sketch_rows(step, signed[place])
                 batch = _batch(rows, names[place], whys[place - first], openers[place])
                 decisions = decide(batch, history, policy, names)
-            yield _write(step, governed[place], names[place], rows, decisions, history, openers[place], policy, names)
+            yield _write(run, governed[place], names[place], rows, decisions, openers[place])
         return
     with step.timed("decide"):
         tables = [_sketch_rows(step, held) for held in signed]
@@ -147,7 +157,7 @@ def deduplicate_batches(step: Step) -> Iterator[Decided]:
         decisions = decide(whole, history, policy, names)
     begin = 0
     for held, name, rows, opener in zip(governed, names, tables, openers, strict=True):
-        yield _write(step, held, name, rows, decisions.slice(begin, len(rows)), history, opener, policy, names)
+        yield _write(run, held, name, rows, decisions.slice(begin, len(rows)), opener)
         begin += len(rows)
 
 
@@ -175,10 +185,8 @@ def _remember(history: Kept, index: pa.Table, opener: Opener) -> None:
     history.sets.append(_set_file(index, opener))
 
 
-def _write(
-    step: Step, governed: Held, name: str, rows: pa.Table, decisions: pa.Table, history: Kept, opener: Opener,
-    policy: DedupPolicy, batches: list[str],
-) -> Decided:  # fmt: skip
+def _write(run: _Run, governed: Held, name: str, rows: pa.Table, decisions: pa.Table, opener: Opener) -> Decided:
+    step = run.step
     kept = pc.equal(decisions["verdict"], "kept")
     with step.timed("write"):
         documents = step.store.read_table(governed.record.tables["documents"])
@@ -188,10 +196,10 @@ def _write(
         step.add_segment("documents", name, documents.drop_columns(["op"]).filter(kept))
         step.add_segment("decisions", name, decisions)
         named = rows.append_column("batch", pa.repeat(pa.scalar(name), len(rows)))
-        chosen = kept_rows(named.drop_columns(["bands"]), decisions, policy, batches)
+        chosen = kept_rows(named.drop_columns(["bands"]), decisions, run.policy, run.batches)
         index = rows.select(INDEX_COLUMNS).take(pa.array(chosen))
         step.add_segment("index", name, index)
-    _remember(history, index, opener)
+    _remember(run.history, index, opener)
     return Decided(name, decisions)
 
 
@@ -221,9 +229,8 @@ def _taken_up(step: Step, policy: DedupPolicy) -> tuple[Held | None, list[tuple[
     return earlier, list(zip(decisions, now, strict=True))
 
 
-def _take_over(
-    step: Step, earlier: Held, number: int, before: pa.Table, now: pa.Table, history: Kept, opener: Opener
-) -> Decided:
+def _take_over(run: _Run, earlier: Held, number: int, before: pa.Table, now: pa.Table, opener: Opener) -> Decided:
+    step = run.step
     tables = earlier.record.tables
     name = tables["decisions"].segments[number].name
     with step.timed("take over"):
@@ -240,5 +247,5 @@ def _take_over(
             step.add_segment("documents", name, documents.filter(kept))
             step.add_segment("decisions", name, now)
             step.add_segment("index", name, index)
-    _remember(history, index, opener)
+    _remember(run.history, index, opener)
     return Decided(name, now)

@@ -6,6 +6,7 @@ Belongs here: suites as files, and results without document text. Does not: whic
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,7 @@ def load_suite(path: Path) -> tuple[Expectation, ...]:
     return load_yaml(path, Suite).expectations
 
 
+@cache
 def suite_names(*suites: str) -> dict[str, str]:
     """Names and descriptions of the expectations of suites of the checkout, for the definitions of checks."""
     folder = CHECKOUT / "assets" / "expectations"

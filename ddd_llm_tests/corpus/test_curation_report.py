@@ -9,6 +9,7 @@ from typing import Any, cast
 import pyarrow as pa
 import pytest
 
+from ddd_llm.corpus.fairness import slice_rates
 from ddd_llm.corpus.filters.policy import CurationPolicy
 from ddd_llm.corpus.profile import profile
 from ddd_llm.corpus.quality import judge
@@ -61,7 +62,8 @@ TEXTS.append("secret7 lorem ipsum " + "word " * 30 + "<script>alert(1)</script>"
 def curated(texts: list[str], **more: Any) -> Shown:
     table, shown = documents(texts), Shown()
     found = judge(table, POLICY)
-    report_curated(cast(Step, shown), found.kept, found.decisions, table, **more)
+    rates = slice_rates(table, found.decisions, POLICY.fairness)
+    report_curated(cast(Step, shown), found.kept, found.decisions, table, POLICY, found, rates, **more)
     return shown
 
 
@@ -105,8 +107,9 @@ def test_documents_that_another_pass_dropped_are_counted() -> None:
         found.decisions.schema,
     )
     decisions = pa.concat_tables([first, found.decisions])
+    rates = slice_rates(table, decisions, POLICY.fairness)
     report_curated(
-        cast(Step, shown), found.kept, decisions, table, POLICY, found, more=lambda page: page.heading("Another pass")
+        cast(Step, shown), found.kept, decisions, table, POLICY, found, rates, lambda page: page.heading("Another pass")
     )
     assert "Another pass" in shown.html
     assert shown.summary["dropped_by_reason"]["contaminated"] == 1

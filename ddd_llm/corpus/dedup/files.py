@@ -13,7 +13,9 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ddd_llm.corpus.dedup.leader import Batch, Kept, decide
@@ -61,23 +63,32 @@ def deduplicate_parquet(
             row += len(part)
         ends = np.cumsum(sizes, dtype=np.int64)
         sets = SetFile(lambda: Path(scratch.name).open("rb"), ends - sizes, sizes, sums)  # noqa: SIM115
-        batch = Batch(
-            _rows(pa.chunked_array(names, pa.string()), content, shingles), bands, sets, pa.nulls(count, pa.string())
-        )
-        return decide(batch, Kept(), policy.model_copy(update={"order": ()}), [""])
+        given = _checked(pa.chunked_array(names, pa.string()))
+        batch = Batch(_rows(content, shingles), bands, sets, pa.nulls(count, pa.string()))
+        decisions = decide(batch, Kept(), policy.model_copy(update={"order": ("locator",)}), [""])
+    kept = given.take(decisions["kept_locator"].cast(pa.int64()))
+    for name, column in (("locator", given), ("kept_locator", kept)):
+        decisions = decisions.set_column(decisions.column_names.index(name), name, column)
+    return decisions
 
 
-def _rows(names: pa.ChunkedArray, content: np.ndarray, shingles: np.ndarray) -> pa.Table:
+def _checked(names: pa.ChunkedArray) -> pa.ChunkedArray:
     if names.null_count:
         raise ValueError(f"{names.null_count} rows have no id")
-    if len(names.unique()) < len(names):
-        raise ValueError(f"{len(names) - len(names.unique())} ids are given twice")
+    if twice := len(names) - len(names.unique()):
+        raise ValueError(f"{twice} ids are given twice")
+    return names
+
+
+def _rows(content: npt.NDArray[np.uint64], shingles: npt.NDArray[np.int32]) -> pa.Table:
+    # Equal texts have equal ids here, and a row's number stands for its name, so that rows are in the order of the file.
+    count = len(shingles)
     keys = pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(content), [None, pa.py_buffer(content)])
-    blank = pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(names), np.int8)), pa.array([""])).cast(pa.string())
-    # Equal texts have equal ids here; rows are numbered so that nothing but their order orders them.
+    blank = pa.repeat(pa.scalar(""), count)
+    numbers = pc.utf8_lpad(pa.array(np.arange(count)).cast(pa.string()), width=len(str(count)), padding="0")
     return pa.table(
         {
-            "id": keys.dictionary_encode().indices.cast(pa.string()), "source": blank, "locator": names, "batch": blank,
+            "id": keys.dictionary_encode().indices.cast(pa.string()), "source": blank, "locator": numbers, "batch": blank,
             "shingles": pa.array(shingles),
         }
     )  # fmt: skip

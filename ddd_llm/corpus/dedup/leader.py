@@ -70,7 +70,7 @@ def decide(batch: Batch, history: Kept, policy: DedupPolicy, batches: Sequence[s
     numbers = current[order]  # place in keep order -> row of the batch
     before = len(history)
     ids = rows["id"].take(pa.array(order))
-    first = _first_of_id(ids)
+    first = first_of_id(ids)
     places = np.arange(len(numbers))
     known = _known(ids, history.names)[first]
     shingles = batch.rows["shingles"].to_numpy()[numbers]
@@ -100,8 +100,8 @@ def decide(batch: Batch, history: Kept, policy: DedupPolicy, batches: Sequence[s
     return _decisions(batch, numbers, leader, is_near & (known < 0), jaccard, names)
 
 
-def _first_of_id(ids: pa.ChunkedArray) -> npt.NDArray[np.int64]:
-    # For each place the first place of the same id.
+def first_of_id(ids: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    """For each place the first place of the same id."""
     codes = pc.dictionary_encode(ids.combine_chunks()).indices.to_numpy(zero_copy_only=False)
     first = np.empty(len(codes), np.int64)
     first[codes[::-1]] = np.arange(len(codes))[::-1]  # of equal codes the last one written stays: the first place

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ddd_llm.corpus.dedup.history import decide_in_order
-from ddd_llm.corpus.dedup.leader import Batch
+from ddd_llm.corpus.dedup.leader import Batch, first_of_id
 from ddd_llm.corpus.dedup.policy import DedupPolicy
 from ddd_llm.corpus.dedup.sets import TextSets
 from ddd_llm.corpus.dedup.signatures import sketch
@@ -51,7 +51,7 @@ def deduplicate(
             raise ValueError(f"column {name!r} of documents holds {documents[name].null_count} nulls")
     names = sorted(documents["batch"].unique().to_pylist()) if batches is None else list(batches)
     decisions = decide_in_order(_sketched(documents, policy, threads), policy, names)
-    _check_copies(documents, decisions)
+    _check_copies(documents)
     return DedupResult(documents.filter(pc.equal(decisions["verdict"], "kept")), decisions)
 
 
@@ -67,16 +67,10 @@ def _sketched(documents: pa.Table, policy: DedupPolicy, threads: int | None) -> 
     return Batch(pa.table(columns), made.bands, sets, pa.nulls(len(documents), pa.string()))
 
 
-def _check_copies(documents: pa.Table, decisions: pa.Table) -> None:
+def _check_copies(documents: pa.Table) -> None:
     # Equal ids must stand for equal texts.
-    ids = documents["id"].combine_chunks()
-    codes = pc.dictionary_encode(ids).indices.to_numpy(zero_copy_only=False)
-    first = np.empty(len(codes), np.int64)
-    first[codes[::-1]] = np.arange(len(codes))[::-1]
-    copies = np.flatnonzero(first[codes] != np.arange(len(codes)))
+    first = first_of_id(documents["id"])
+    copies = np.flatnonzero(first != np.arange(len(first)))
     texts = documents["text"]
-    if (
-        len(copies)
-        and pc.any(pc.not_equal(texts.take(pa.array(copies)), texts.take(pa.array(first[codes[copies]])))).as_py()
-    ):
+    if pc.any(pc.not_equal(texts.take(pa.array(copies)), texts.take(pa.array(first[copies])))).as_py():
         raise ValueError("one document id stands for two different texts")

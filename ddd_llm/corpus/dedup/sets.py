@@ -89,7 +89,7 @@ class JoinedSets:
         sizes[order] = joined.sizes
         offsets = np.concatenate((np.zeros(1, np.int64), np.cumsum(sizes)))
         hashes = np.empty(offsets[-1], np.uint64)
-        _gather(joined.hashes, joined.offsets, order, offsets, hashes)
+        place_sets(joined.hashes, joined.offsets, order, offsets, hashes)
         return ShingleSets(hashes, offsets)
 
 
@@ -147,8 +147,9 @@ def _distinct(hashes, starts, table, owner, found, sizes):
 
 
 @kernel
-def _gather(hashes, starts, order, offsets, found):
-    for i in range(len(order)):
-        at = offsets[order[i]]
-        for k in range(starts[i + 1] - starts[i]):
-            found[at + k] = hashes[starts[i] + k]
+def place_sets(hashes, begins, rows, offsets, found):
+    """Copy the set that begins at `begins[i]` of `hashes` to where row `rows[i]` has its own in `found`."""
+    for i in range(len(rows)):
+        at = offsets[rows[i]]
+        for k in range(offsets[rows[i] + 1] - at):
+            found[at + k] = hashes[begins[i] + k]

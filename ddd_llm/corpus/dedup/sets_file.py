@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ddd_llm.corpus.dedup.jit import kernel
-from ddd_llm.corpus.dedup.sets import ShingleSets
+from ddd_llm.corpus.dedup.sets import ShingleSets, place_sets
 from ddd_llm.store.errors import Corrupt
 
 _U64 = np.uint64
@@ -55,7 +55,7 @@ class SetFile:
                     raise DamagedSets(
                         "the file of shingle sets is shorter than its table says; make the signatures anew"
                     )
-                _place(np.frombuffer(data, "<u8"), begins[run] - begin, by_place[run], offsets, found)
+                place_sets(np.frombuffer(data, "<u8"), begins[run] - begin, by_place[run], offsets, found)
         if (checksums(ShingleSets(found, offsets)) != self.sums[rows]).any():
             raise DamagedSets("a shingle set does not match its checksum; make the signatures anew")
         return ShingleSets(found, offsets)
@@ -76,11 +76,3 @@ def _checksums(hashes, offsets, sums):
             state = (state ^ hashes[i]) * _U64(0x9E3779B97F4A7C15)
             state ^= state >> _U64(32)
         sums[row] = state
-
-
-@kernel
-def _place(data, begins, rows, offsets, found):
-    for i in range(len(rows)):
-        at = offsets[rows[i]]
-        for k in range(offsets[rows[i] + 1] - at):
-            found[at + k] = data[begins[i] + k]

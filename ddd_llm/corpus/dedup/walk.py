@@ -142,6 +142,16 @@ def enter_rare_rows(chains, rare, members):
 
 
 @kernel
+def _meet(other, mark, met, times):
+    # How often `other` was met, this time included, since the scratch was first marked with `mark`.
+    if met[other] != mark:
+        met[other] = mark
+        times[other] = 0
+    times[other] += 1
+    return times[other]
+
+
+@kernel
 def needed(lists, chains, rare, first, last, least, met, times, listed, found):
     """Find the kept members before `first` that may be compared with one in [first, last); returns how many."""
     count = 0
@@ -151,11 +161,7 @@ def needed(lists, chains, rare, first, last, least, met, times, listed, found):
             group = lists.ids[slot]
             for place in range(lists.starts[group], lists.ends[group]):
                 other = lists.kept[place]
-                if met[other] != mark:
-                    met[other] = mark
-                    times[other] = 0
-                times[other] += 1
-                if times[other] == least and listed[other] != first:
+                if _meet(other, mark, met, times) == least and listed[other] != first:
                     listed[other] = first
                     found[count] = other
                     count += 1
@@ -195,11 +201,7 @@ def elect(
             group = lists.ids[entry]
             for place in range(lists.starts[group], lists.ends[group]):
                 other = lists.kept[place]
-                if met[other] != member:
-                    met[other] = member
-                    times[other] = 0
-                times[other] += 1
-                if times[other] == least:
+                if _meet(other, member, met, times) == least:
                     low, high = offsets[slots[other]], offsets[slots[other] + 1]
                     found = _similarity(table[:room], size, hashes, low, high, threshold)
                     if found >= threshold and (found > best or (found == best and other < leader[member])):

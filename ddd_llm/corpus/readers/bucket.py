@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
 from ddd_llm.corpus.readers.dispatch import Options, read_file
-from ddd_llm.corpus.readers.folder import pattern
+from ddd_llm.corpus.readers.folder import names_hidden, pattern
 from ddd_llm.corpus.readers.items import BLOCK, DEFAULT_LIMITS, FileFault, Item, Limits, Refusal, spooled
 from ddd_llm.corpus.readers.locators import escape
 
@@ -75,7 +75,7 @@ def listing(
     import boto3.exceptions
     from botocore.exceptions import BotoCoreError, ClientError
 
-    patterns = [(pattern(glob), _hidden(glob)) for glob in include]
+    patterns = [(pattern(glob), names_hidden(PurePosixPath(glob))) for glob in include]
     count = 0
     try:
         client = client or _client(place)
@@ -84,7 +84,7 @@ def listing(
             for entry in page.get("Contents", ()):
                 key = entry["Key"]
                 name = key[len(place.prefix) :].lstrip("/")
-                hidden = _hidden(name)
+                hidden = names_hidden(PurePosixPath(name))
                 if key.endswith("/") or not name:
                     continue
                 if not any(wanted >= hidden and glob.fullmatch(name) for glob, wanted in patterns):
@@ -98,10 +98,6 @@ def listing(
                 yield Object(locator, key, entry["ETag"], entry["Size"])
     except (BotoCoreError, ClientError, boto3.exceptions.Boto3Error) as error:
         yield Refusal("", *_reason(error))
-
-
-def _hidden(name: str) -> bool:
-    return any(part.startswith(".") for part in PurePosixPath(name).parts)
 
 
 def _client(place: Place) -> Any:

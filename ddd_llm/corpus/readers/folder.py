@@ -67,7 +67,7 @@ def walk(root: Path, include: Sequence[str], limits: Limits = DEFAULT_LIMITS) ->
         detail = "the folder of this source does not exist or is no folder; mend the sources file"
         yield Refusal("", "folder_missing", detail)
         return
-    patterns = [(pattern(glob), _names_hidden(PurePosixPath(glob))) for glob in include]
+    patterns = [(pattern(glob), names_hidden(PurePosixPath(glob))) for glob in include]
     count = 0
     stack: list[PurePath] = [PurePath()]
     while stack:
@@ -82,7 +82,7 @@ def walk(root: Path, include: Sequence[str], limits: Limits = DEFAULT_LIMITS) ->
         folders: list[PurePath] = []
         for entry in reversed(entries):
             here = relative / entry.name
-            hidden = _names_hidden(here)
+            hidden = names_hidden(here)
             if hidden and not any(wanted for _, wanted in patterns):
                 continue
             if entry.is_dir(follow_symlinks=False):
@@ -127,7 +127,8 @@ def _verdict(entry: os.DirEntry[str], relative: PurePath, root: Path) -> Entry |
     return Entry(locator, path)
 
 
-def _names_hidden(path: PurePath) -> bool:
+def names_hidden(path: PurePath) -> bool:
+    """Whether a part of the path begins with a dot."""
     return any(part.startswith(".") for part in path.parts)
 
 

@@ -8,9 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ddd_llm.corpus.fairness import slice_rates
 from ddd_llm.corpus.filters.policy import CurationPolicy, approval_verdict
-from ddd_llm.corpus.quality import Judgement, judge, keep_rates
+from ddd_llm.corpus.quality import Judgement, keep_rates
 from ddd_llm.corpus.reports.common import LONGEST_SAMPLE, head, per_source, put_funnel
 from ddd_llm.corpus.reports.fairness import fairness_section
 from ddd_llm.corpus.tables import counts
@@ -28,9 +27,9 @@ def report_curated(
     kept: pa.Table,
     decisions: pa.Table,
     documents: pa.Table,
-    policy: CurationPolicy | None = None,
-    grounds: Judgement | None = None,
-    rates: pa.Table | None = None,
+    policy: CurationPolicy,
+    grounds: Judgement,
+    rates: pa.Table,
     more: Callable[[Page], object] | None = None,
 ) -> None:
     """Summary and page of curation.
@@ -40,14 +39,11 @@ def report_curated(
         kept: the documents kept.
         decisions: one per document, by whatever pass; documents are found by `id`.
         documents: all documents that decisions speak of, texts pseudonymised.
-        policy: by default the step's config.
-        grounds: what the rules measured, of the documents they saw; by default they are asked again.
-        rates: as `slice_rates` gives them; by default made here.
+        policy: what they were judged by.
+        grounds: what the rules measured, of the documents they saw.
+        rates: as `slice_rates` gives them.
         more: adds sections of other passes after the funnel.
     """
-    policy = CurationPolicy.model_validate(step.config) if policy is None else policy
-    grounds = judge(documents, policy, step.settings.assets) if grounds is None else grounds
-    rates = slice_rates(documents, decisions, policy.fairness) if rates is None else rates
     put_funnel(step, "curated_documents", len(decisions), len(kept), counts(decisions["reason"]))
     page = head(Page("curated_documents", "Quality rules of assets/policies/curation.yaml"), step)
     _standard(step, page, policy)
