@@ -33,8 +33,8 @@ def ddd_llm(source: Path) -> pa.Table:
 
 def daft(source: Path) -> pa.Table:
     """Signatures by Daft."""
-    import daft as engine
-    from daft.functions import lower, minhash, regexp_replace
+    import daft as engine  # pyright: ignore[reportMissingImports]
+    from daft.functions import lower, minhash, regexp_replace  # pyright: ignore[reportMissingImports]
 
     corpus = _read(source)
     words = regexp_replace(lower(engine.col("text")), r"\W+", " ")
@@ -49,7 +49,7 @@ def daft(source: Path) -> pa.Table:
 def rensa(source: Path) -> pa.Table:
     """Signatures by rensa's R-MinHash."""
     import numpy as np
-    from rensa import RMinHash
+    from rensa import RMinHash  # pyright: ignore[reportMissingImports]
 
     corpus = _read(source)
     values = np.empty((len(corpus), NUM_PERM), np.uint32)
