@@ -53,7 +53,7 @@ def group(
     bands = batch.shape[1]
     before = sum(map(len, history))
     numbers = rows + before
-    bits = np.empty(1 << max(10, int(4 * len(rows)).bit_length()), np.uint8)
+    bits = np.empty((2, 1 << max(10, int(2 * len(rows)).bit_length())), np.uint8)
     shared: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]] = []
     total, sizes = 0, []
     for band in range(bands):
@@ -63,12 +63,15 @@ def group(
             _mark(keys, bits)
             first, found = 0, []
             for part in history:
-                hits = _hits(part, band, bits)
+                hits = _hits(part, band, bits[0])
                 found.append((part[hits, band], hits + first))
                 first += len(part)
             keys = np.concatenate([*(k for k, _ in found), keys])
             who = np.concatenate([*(n for _, n in found), who])
-        members, run, counts = _runs(keys, who, before)
+        # Most keys are of one document alone; to sort them is dear, to see it by a bitmap is not.
+        _mark(keys, bits)
+        again = _hits(keys[:, np.newaxis], 0, bits[1])
+        members, run, counts = _runs(keys[again], who[again], before)
         shared.append((members, run + np.int32(total)))
         sizes.append(counts)
         total += len(counts)
@@ -104,27 +107,27 @@ def _runs(
 
 @kernel
 def _mark(keys, bits):
-    mask = _U64(len(bits) - 1)
+    # Which keys occur (first bitmap), and which may occur twice (second one).
+    mask = _U64(bits.shape[1] - 1)
     bits[:] = 0
     for i in range(len(keys)):
-        bits[(keys[i] >> _U64(3)) & mask] |= _U8(1) << _U8(keys[i] & _U64(7))
+        place = (keys[i] >> _U64(3)) & mask
+        bit = _U8(1) << _U8(keys[i] & _U64(7))
+        bits[1, place] |= bits[0, place] & bit
+        bits[0, place] |= bit
 
 
 @kernel
 def _hits(keys, band, bits):
+    # Rows whose key of the band may be in a bitmap.
     mask = _U64(len(bits) - 1)
+    found = np.empty(len(keys), np.int64)
     count = 0
     for i in range(len(keys)):
         key = keys[i, band]
+        found[count] = i
         count += (bits[(key >> _U64(3)) & mask] >> _U8(key & _U64(7))) & 1
-    found = np.empty(count, np.int64)
-    count = 0
-    for i in range(len(keys)):
-        key = keys[i, band]
-        if (bits[(key >> _U64(3)) & mask] >> _U8(key & _U64(7))) & 1:
-            found[count] = i
-            count += 1
-    return found
+    return found[:count].copy()
 
 
 @kernel

@@ -10,10 +10,36 @@ The cache notices a change of the file that a kernel stands in and of no other f
 kernel, nor reads a global constant, of another module: data passes between modules in arrays only.
 """
 
-from collections.abc import Callable
+import gc
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
 from typing import Any, TypeVar, cast
 
-import numba
+
+@contextmanager
+def _light_start() -> Iterator[None]:
+    # Numba loads all of scipy.linalg to learn whether it could compile matrix products: half of its own start. No kernel
+    # here has one; whoever compiles one later makes numba import the real module then. Nor is what is being imported
+    # garbage, which the collector would look for some hundred times.
+    name = "scipy.linalg.cython_blas"
+    absent, collecting = name not in sys.modules, gc.isenabled()
+    if absent:
+        sys.modules[name] = ModuleType(name)
+    gc.disable()
+    try:
+        yield
+    finally:
+        if absent:
+            del sys.modules[name]
+        if collecting:
+            gc.enable()
+
+
+with _light_start():
+    import numba
+    import numba.np.arraymath  # the part of numba that loads scipy.linalg
 
 Function = TypeVar("Function", bound=Callable[..., object])
 

@@ -19,7 +19,8 @@ from ddd_llm.corpus.dedup.sets import ShingleSets, place_sets
 from ddd_llm.store.errors import Corrupt
 
 _U64 = np.uint64
-_GAP = 8192  # hashes between two sets that are rather read through than skipped
+_GAP = 2048  # hashes between two sets that are rather read through than skipped
+_SCRATCH = 1 << 17  # hashes held before they are taken apart, unless one run has more; 1 MiB
 
 
 class DamagedSets(Corrupt):
@@ -45,20 +46,37 @@ class SetFile:
         found = np.empty(offsets[-1], "<u8")
         by_place = np.argsort(self.starts[rows], kind="stable")
         begins, ends = self.starts[rows][by_place], (self.starts[rows] + sizes)[by_place]
-        cuts = np.flatnonzero(begins[1:] > ends[:-1] + _GAP) + 1
+        # Runs of sets that lie close together are read in one go, and so many runs as fit into the scratch are taken apart.
+        firsts = np.flatnonzero(np.concatenate((np.ones(len(rows[:1]), np.bool_), begins[1:] > ends[:-1] + _GAP)))
+        bounds, run_begins = np.append(firsts, len(rows)), begins[firsts]
+        lengths = np.maximum.reduceat(ends, firsts) - run_begins
+        filled = np.cumsum(lengths)
         with self.open() as file:
-            for run in np.split(np.arange(len(rows)), cuts) if len(rows) else []:
-                begin, end = int(begins[run[0]]), int(ends[run].max())
-                file.seek(8 * begin)
-                data = file.read(8 * (end - begin))
-                if len(data) != 8 * (end - begin):
-                    raise DamagedSets(
-                        "the file of shingle sets is shorter than its table says; make the signatures anew"
-                    )
-                place_sets(np.frombuffer(data, "<u8"), begins[run] - begin, by_place[run], offsets, found)
+            run = 0
+            while run < len(firsts):
+                before = filled[run] - lengths[run]
+                stop = max(run + 1, int(np.searchsorted(filled, before + _SCRATCH, side="right")))
+                data = self._read(file, run_begins[run:stop].tolist(), lengths[run:stop].tolist())
+                places = filled[run:stop] - lengths[run:stop] - before
+                here = slice(bounds[run], bounds[stop])
+                moved = np.repeat(places - run_begins[run:stop], np.diff(bounds[run : stop + 1]))
+                place_sets(data, begins[here] + moved, by_place[here], offsets, found)
+                run = stop
         if (checksums(ShingleSets(found, offsets)) != self.sums[rows]).any():
             raise DamagedSets("a shingle set does not match its checksum; make the signatures anew")
         return ShingleSets(found, offsets)
+
+    def _read(self, file: BinaryIO, begins: list[int], lengths: list[int]) -> npt.NDArray[np.uint64]:
+        # Stretches of the file, one behind the other.
+        data = np.empty(sum(lengths), "<u8")
+        room = memoryview(data).cast("B")
+        used = 0
+        for begin, length in zip(begins, lengths, strict=True):
+            file.seek(8 * begin)
+            if file.readinto(room[used : used + 8 * length]) != 8 * length:  # type: ignore[attr-defined]
+                raise DamagedSets("the file of shingle sets is shorter than its table says; make the signatures anew")
+            used += 8 * length
+        return data
 
 
 def checksums(sets: ShingleSets) -> npt.NDArray[np.uint64]:

@@ -42,14 +42,21 @@ def shingle_hashes(texts: pa.Array, ngram: int) -> tuple[npt.NDArray[np.uint64],
     """
     _, data, offsets = string_buffers(texts)
     hashes, starts, special = _run(data, offsets, ngram)
-    if special.any():
-        raw = [data[start:end].tobytes() for start, end in pairwise(offsets.tolist())]
-        for row in np.flatnonzero(special):
-            raw[row] = raw[row].decode("utf-8", "replace").lower().encode()
-        lengths = np.fromiter((len(text) for text in raw), np.int64, len(raw))
-        again = np.frombuffer(b"".join(raw), np.uint8), np.concatenate(([0], np.cumsum(lengths)))
-        hashes, starts, _ = _run(*again, ngram)
-    return hashes, starts
+    rows = np.flatnonzero(special)
+    if not len(rows):
+        return hashes, starts
+    raw = [data[offsets[row] : offsets[row + 1]].tobytes().decode("utf-8", "replace").lower().encode() for row in rows]
+    ends = np.cumsum([0, *map(len, raw)], dtype=np.int64)
+    more, more_starts, _ = _run(np.frombuffer(b"".join(raw), np.uint8), ends, ngram)
+    # The kernel left no hash of these texts: theirs go where they stand.
+    pieces: list[npt.NDArray[np.uint64]] = []
+    before = 0
+    for row, (begin, end) in zip(rows.tolist(), pairwise(more_starts.tolist()), strict=True):
+        pieces += (hashes[before : starts[row]], more[begin:end])
+        before = starts[row]
+    sizes = np.diff(starts)
+    sizes[rows] = np.diff(more_starts)
+    return np.concatenate([*pieces, hashes[before:]]), np.concatenate(([0], np.cumsum(sizes)))
 
 
 def content_keys(texts: pa.Array) -> npt.NDArray[np.uint64]:
@@ -72,14 +79,13 @@ def _run(
     longest = int(np.diff(offsets).max()) if texts else 0
     # A token has at least two bytes: two of its own, or one and the separator's. Lower case grows one byte in two.
     hashes = np.empty(size // 2 + texts + 1, np.uint64)
-    low, word = np.zeros(2 * longest + 16, np.uint8), np.empty(longest, np.uint8)
-    begins, ends = np.empty(longest + 1, np.int32), np.empty(longest + 1, np.int32)
-    tokens = np.empty(longest // 2 + 2, np.uint64)
+    low, word = np.zeros(2 * longest + 16, np.uint8), np.empty(longest + 64, np.uint8)
+    bounds, tokens = np.empty(longest + 18, np.int32), np.empty(longest // 2 + 2, np.uint64)
     starts = np.zeros(texts + 1, np.int64)
     special = np.zeros(texts, np.bool_)
     power = _U64(pow(words.POLYNOMIAL, ngram, 1 << 64))
     _hash_texts(
-        data, offsets, *character_tables(), ngram, power, low, word, begins, ends, tokens, hashes, starts, special
+        data, offsets, *character_tables(), ngram, power, low, word, bounds, tokens, hashes, starts, special
     )  # fmt: skip
     return hashes[: starts[-1]], starts, special
 
@@ -99,61 +105,84 @@ def _unaligned_load() -> Callable[[Any, Any], Any]:
     return cast(Callable[[Any, Any], Any], load)
 
 
+def _bit_count(make: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
+    # A count of a 64-bit word's bits, in one instruction.
+    @intrinsic
+    def count(_context, word):
+        def generate(context, builder, signature, arguments):
+            return make(builder, arguments[0])
+
+        return types.int64(types.uint64), generate
+
+    return cast(Callable[[Any], Any], count)
+
+
 _read64 = _unaligned_load()
+_ones = _bit_count(lambda builder, word: builder.ctpop(word))
+_zeros = _bit_count(lambda builder, word: builder.cttz(word, ir.Constant(ir.IntType(1), 0)))  # below the lowest set bit
 
 
 @kernel
 def _hash_texts(
-    data, offsets, kinds, lowers, ngram, power, low, word, begins, ends, tokens, hashes, starts, special
+    data, offsets, kinds, lowers, ngram, power, low, word, bounds, tokens, hashes, starts, special
 ):  # fmt: skip
     used = 0
     for row in range(len(offsets) - 1):
         text = data[offsets[row] : offsets[row + 1]]
         if _lower_ascii(text, low, word) < _U8(128):
-            count = _ascii_tokens(word, len(text), begins, ends)
+            count = _ascii_tokens(word, len(text), bounds)
         else:
-            count = _unicode_tokens(text, kinds, lowers, low, begins, ends, special, row)
-        _hash_tokens(low, begins, ends, count, tokens)
+            count = _unicode_tokens(text, kinds, lowers, low, bounds, special, row)
+            if special[row]:  # its caller lowers it
+                count = 0
+        _hash_tokens(low, bounds, count, tokens)
         used += _combine(tokens, count, ngram, power, hashes, used)
         starts[row + 1] = used
 
 
 @kernel
 def _lower_ascii(text, low, word):
-    # Lower case of each byte, whether it belongs to a word, and all bits that any byte has. In 8-bit arithmetic, which
-    # vectorises.
+    # Lower case of each byte, whether it belongs to a word, and all bits that any byte has. In 8-bit arithmetic and a loop
+    # for each, which vectorise.
+    size = len(text)
     seen = _U8(0)
-    for i in range(len(text)):
+    for i in range(size):
+        seen |= text[i]
+    for i in range(size):
         byte = text[i]
-        seen |= byte
-        upper = _U8(_U8(byte - _U8(65)) < _U8(26))
-        letter = _U8(byte | _U8(upper << _U8(5)))
-        low[i] = letter
-        word[i] = (
-            _U8(_U8(letter - _U8(97)) < _U8(26)) | _U8(_U8(byte - _U8(48)) < _U8(10)) | _U8(byte == _U8(95))
-        )  # fmt: skip
+        low[i] = byte | (_U8(_U8(byte - _U8(65)) < _U8(26)) << 5)
+    for i in range(size):
+        letter = low[i]
+        word[i] = (_U8(letter - _U8(97)) < _U8(26)) | (_U8(letter - _U8(48)) < _U8(10)) | (letter == _U8(95))
     return seen
 
 
 @kernel
-def _ascii_tokens(word, size, begins, ends):
-    # Without branches, which text mispredicts: every position is written, and only a word's first and end stay.
-    count = 0
-    closed = 0
-    before = _U8(0)
-    for i in range(size):
-        inside = word[i]
-        begins[count] = i
-        ends[closed] = i
-        count += np.int64(inside & (before ^ _U8(1)))
-        closed += np.int64(before & (inside ^ _U8(1)))
-        before = inside
-    ends[closed] = size
-    return count
+def _ascii_tokens(word, size, bounds):
+    # Sixty-four positions at a time, as bits of one word: a token begins or ends where a bit differs from the one before.
+    for i in range(size, size + 64):
+        word[i] = 0
+    edges = 0
+    before = _U64(0)
+    for base in range(0, size + 1, 64):
+        bits = _U64(0)
+        for k in range(0, min(64, size - base), 8):
+            bits |= ((_read64(word, base + k) * _U64(0x0102040810204080)) >> _U64(56)) << _U64(k)
+        changes = bits ^ ((bits << _U64(1)) | before)
+        before = bits >> _U64(63)
+        # Sixteen are written whether there are as many or not: text mispredicts every branch on it.
+        end = edges + _ones(changes)
+        while edges < end:
+            for k in range(16):
+                bounds[edges + k] = base + _zeros(changes)
+                changes &= changes - _U64(1)
+            edges += 16
+        edges = end
+    return edges >> 1
 
 
 @kernel
-def _unicode_tokens(text, kinds, lowers, low, begins, ends, special, row):
+def _unicode_tokens(text, kinds, lowers, low, bounds, special, row):
     # Tokens in lower case, one behind the other in `low`.
     size = len(text)
     used = 0
@@ -191,12 +220,12 @@ def _unicode_tokens(text, kinds, lowers, low, begins, ends, special, row):
             special[row] = True
             kind = 1
         if inside and kind != 1:
-            ends[count - 1] = used
+            bounds[2 * count - 1] = used
             inside = False
         if kind == 0:
             continue
         if not inside:
-            begins[count] = used
+            bounds[2 * count] = used
             count += 1
             inside = kind == 1
         lower = np.int64(lowers[point])
@@ -219,16 +248,16 @@ def _unicode_tokens(text, kinds, lowers, low, begins, ends, special, row):
             low[used + 3] = 0x80 | (lower & 0x3F)
             used += 4
         if kind == 2:
-            ends[count - 1] = used
+            bounds[2 * count - 1] = used
     if inside:
-        ends[count - 1] = used
+        bounds[2 * count - 1] = used
     return count
 
 
 @kernel
-def _hash_tokens(low, begins, ends, count, tokens):
+def _hash_tokens(low, bounds, count, tokens):
     for token in range(count):
-        i, end = np.int64(begins[token]), np.int64(ends[token])
+        i, end = np.int64(bounds[2 * token]), np.int64(bounds[2 * token + 1])
         state = _U64(end - i) * _P1
         while end - i > 8:
             state = (state ^ _read64(low, i)) * _P2

@@ -113,29 +113,27 @@ def permutations(seed: int, num_perm: int) -> tuple[npt.NDArray[np.uint32], npt.
 
 @kernel
 def _minhash(hashes, starts, a, b, values):
-    longest = 0
+    # Four hashes at a time (the last one again where fewer are left), so that a pass over the permutations, which is
+    # vectorised, keeps the multipliers of the processor busy.
     for row in range(len(starts) - 1):
-        longest = max(longest, starts[row + 1] - starts[row])
-    room = np.empty(longest, np.uint32)
-    for row in range(len(starts) - 1):
-        mixed = room[: starts[row + 1] - starts[row]]
-        for i in range(len(mixed)):
-            h = _U32(hashes[starts[row] + i] >> _U64(32))
-            h = _U32((h ^ (h >> _U32(16))) * _U32(0x85EBCA6B))
-            h = _U32((h ^ (h >> _U32(13))) * _U32(0xC2B2AE35))
-            mixed[i] = h ^ (h >> _U32(16))
-        # Four permutations at a time, so that a pass over the hashes keeps the multipliers of the processor busy.
-        for k in range(0, len(a), 4):
-            a0, a1, a2, a3 = a[k], a[k + 1], a[k + 2], a[k + 3]
-            b0, b1, b2, b3 = b[k], b[k + 1], b[k + 2], b[k + 3]
-            m0 = m1 = m2 = m3 = EMPTY
-            for i in range(len(mixed)):
-                h = mixed[i]
-                m0 = min(m0, _U32(h * a0 + b0))
-                m1 = min(m1, _U32(h * a1 + b1))
-                m2 = min(m2, _U32(h * a2 + b2))
-                m3 = min(m3, _U32(h * a3 + b3))
-            values[row, k], values[row, k + 1], values[row, k + 2], values[row, k + 3] = m0, m1, m2, m3
+        least = values[row]
+        least[:] = EMPTY
+        last = starts[row + 1] - 1
+        for i in range(starts[row], last + 1, 4):
+            h0, h1 = _mix(hashes[i]), _mix(hashes[min(i + 1, last)])
+            h2, h3 = _mix(hashes[min(i + 2, last)]), _mix(hashes[min(i + 3, last)])
+            for k in range(len(a)):
+                one = min(_U32(h0 * a[k] + b[k]), _U32(h1 * a[k] + b[k]))
+                two = min(_U32(h2 * a[k] + b[k]), _U32(h3 * a[k] + b[k]))
+                least[k] = min(least[k], min(one, two))
+
+
+@kernel
+def _mix(value):
+    h = _U32(value >> _U64(32))
+    h = _U32((h ^ (h >> _U32(16))) * _U32(0x85EBCA6B))
+    h = _U32((h ^ (h >> _U32(13))) * _U32(0xC2B2AE35))
+    return h ^ (h >> _U32(16))
 
 
 @kernel
