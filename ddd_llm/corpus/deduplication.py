@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import BinaryIO, TypeAlias
 
 import numpy as np
@@ -150,7 +151,7 @@ def deduplicate_batches(step: Step) -> Iterator[Decided]:
         tables = [_sketch_rows(step, held) for held in signed]
         parts = [_batch(*part) for part in zip(tables, names, whys, openers, strict=True)]
         whole = Batch(
-            pa.concat_tables([part.rows for part in parts]), np.concatenate([part.bands for part in parts]),
+            pa.concat_tables([part.rows for part in parts]), partial(np.concatenate, [part.bands() for part in parts]),
             JoinedSets([part.sets for part in parts], [len(part.rows) for part in parts]),
             pa.concat_arrays([part.why for part in parts]),
         )  # fmt: skip
@@ -172,7 +173,7 @@ def _opener(step: Step, held: Held) -> Opener:
 
 def _batch(rows: pa.Table, name: str, why: pa.Array, opener: Opener) -> Batch:
     named = rows.drop_columns(["bands"]).append_column("batch", pa.repeat(pa.scalar(name), len(rows)))
-    return Batch(named, band_keys(rows["bands"]), _set_file(rows, opener), why)
+    return Batch(named, partial(band_keys, rows["bands"]), _set_file(rows, opener), why)
 
 
 def _set_file(rows: pa.Table, opener: Opener) -> SetFile:

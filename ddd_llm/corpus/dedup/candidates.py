@@ -37,6 +37,7 @@ def group(
     history: Sequence[npt.NDArray[np.uint64]],
     batch: npt.NDArray[np.uint64],
     rows: npt.NDArray[np.int64],
+    numbers: npt.NDArray[np.int64],
     least: int = 1,
 ) -> Groups:
     """Group documents by band key; a group has a document of the batch and at least one other.
@@ -44,17 +45,17 @@ def group(
     Args:
         history: band keys of earlier documents, in parts of shape (documents, bands).
         batch: band keys of the documents of this batch, shape (documents, bands).
-        rows: which rows of the batch take part, ascending (those without a shingle, and copies, do not).
+        rows: which rows of the batch take part (those without a shingle, and copies, do not).
+        numbers: what each of them is called in the groups: ascending, from the number of earlier documents on.
         least: documents in fewer groups are left out; they share fewer bands than this with any other.
 
     Returns:
-        Groups whose members are numbered through: first those of `history`, then the rows of `batch`.
+        Groups whose members are those of `history`, numbered through, and then `numbers`.
     """
     bands = batch.shape[1]
     before = sum(map(len, history))
-    numbers = rows + before
     bits = np.empty((2, 1 << max(10, int(2 * len(rows)).bit_length())), np.uint8)
-    shared: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]] = []
+    shared: list[tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]] = []
     total, sizes = 0, []
     for band in range(bands):
         keys, who = batch[rows, band], numbers
@@ -75,7 +76,7 @@ def group(
         shared.append((members, run + np.int32(total)))
         sizes.append(counts)
         total += len(counts)
-    often = np.zeros(before + len(batch), np.uint16)
+    often = np.zeros(max(before, int(numbers[-1]) + 1) if len(numbers) else before, np.uint16)
     for members, _ in shared:
         often[members] += 1  # a document is in a band's groups at most once
     chosen = np.flatnonzero(often >= max(1, least))
@@ -91,7 +92,7 @@ def group(
 
 def _runs(
     keys: npt.NDArray[np.uint64], who: npt.NDArray[np.int64], before: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32]]:
     # Members of the runs of equal keys that have two members or more, one of them not of history: member, run, run sizes.
     order = np.argsort(keys)
     ordered = keys[order]
@@ -102,7 +103,8 @@ def _runs(
         wanted &= np.add.reduceat((who[order] >= before).astype(np.int64), starts) > 0
     inside = np.repeat(wanted, counts)
     counts = counts[wanted]
-    return who[order[inside]], np.repeat(np.arange(len(counts), dtype=np.int32), counts), counts.astype(np.int32)
+    runs = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+    return who[order[inside]].astype(np.int32), runs, counts.astype(np.int32)
 
 
 @kernel

@@ -24,7 +24,7 @@ from ddd_llm.corpus.dedup.sets_file import SetFile, checksums
 from ddd_llm.corpus.dedup.shingles import content_keys
 from ddd_llm.corpus.dedup.signatures import sketch
 
-ROWS_AT_ONCE = 8192
+ROWS_AT_ONCE = 4096
 
 
 def deduplicate_parquet(
@@ -38,7 +38,7 @@ def deduplicate_parquet(
     Raises:
         ValueError: a column is missing, or an id is null or given twice.
     """
-    file = pq.ParquetFile(path)
+    file = pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20)
     for name in (id_column, text_column):
         if name not in file.schema_arrow.names:
             raise ValueError(f"{path} has no column {name!r}")
@@ -61,10 +61,13 @@ def deduplicate_parquet(
             scratch.write(made.sets.hashes.astype("<u8", copy=False).data)
             names.append(part[id_column].cast(pa.string()))
             row += len(part)
+        pa.default_memory_pool().release_unused()
         ends = np.cumsum(sizes, dtype=np.int64)
         sets = SetFile(lambda: Path(scratch.name).open("rb"), ends - sizes, sizes, sums)  # noqa: SIM115
         given = _checked(pa.chunked_array(names, pa.string()))
-        batch = Batch(_rows(content, shingles), bands, sets, pa.nulls(count, pa.string()))
+        keys = [bands]  # the one reference to them, for `decide` to let go
+        batch = Batch(_rows(content, shingles), keys.pop, sets, pa.nulls(count, pa.string()))
+        del bands, content
         decisions = decide(batch, Kept(), policy.model_copy(update={"order": ("locator",)}), [""])
     kept = given.take(decisions["kept_locator"].cast(pa.int64()))
     for name, column in (("locator", given), ("kept_locator", kept)):

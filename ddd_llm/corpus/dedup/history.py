@@ -11,6 +11,7 @@ new one costs what it brings. The result is that of deciding all batches anew.
 # pyright: reportAttributeAccessIssue=false
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +38,7 @@ def remember(history: Kept, batch: Batch, decisions: pa.Table, policy: DedupPoli
     """Add a decided batch's kept documents to history."""
     rows = kept_rows(batch.rows, decisions, policy, batches)
     history.names.append(batch.rows.select(NAMES).take(pa.array(rows)))
-    history.bands.append(batch.bands[rows])
+    history.bands.append(batch.bands()[rows])
     history.sets.append(Chosen(batch.sets, rows))
 
 
@@ -58,9 +59,11 @@ def decide_in_order(whole: Batch, policy: DedupPolicy, batches: Sequence[str]) -
         return decide(whole, Kept(), policy, batches)
     history, decided = Kept(), []
     parts = [np.flatnonzero(numbers == number) for number in present]
+    bands = whole.bands()
     for part in parts:
         rows = pa.array(part)
-        batch = Batch(whole.rows.take(rows), whole.bands[part], Chosen(whole.sets, part), whole.why.take(rows))
+        own = partial(bands.take, part, axis=0)
+        batch = Batch(whole.rows.take(rows), own, Chosen(whole.sets, part), whole.why.take(rows))
         decided.append(decide(batch, history, policy, batches))
         remember(history, batch, decided[-1], policy, batches)
     order = np.argsort(np.concatenate(parts), kind="stable")

@@ -10,7 +10,7 @@ documents therefore never drop a document that resembles none of the kept ones, 
 # pyarrow.compute makes its functions at import time, where no type checker sees them.
 # pyright: reportAttributeAccessIssue=false
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -32,12 +32,13 @@ class Batch:
     """One batch to decide: a row per document.
 
     `rows`: columns `id, source, locator, batch`, `shingles` (int32, 0 for a document that resembles nothing) and those of
-    `order.NEEDED` that the policy looks at. `bands`: LSH keys, uint64, shape (rows, bands). `sets`: shingle sets by row.
+    `order.NEEDED` that the policy looks at. `bands`: gives the LSH keys, uint64, shape (rows, bands); `decide`
+    asks once and lets them go before it compares sets. `sets`: shingle sets by row.
     `why`: why a row is not current (`state.fold`), null where it is.
     """
 
     rows: pa.Table
-    bands: npt.NDArray[np.uint64]
+    bands: Callable[[], npt.NDArray[np.uint64]]
     sets: SetSource
     why: pa.Array
 
@@ -75,10 +76,8 @@ def decide(batch: Batch, history: Kept, policy: DedupPolicy, batches: Sequence[s
     known = _known(ids, history.names)[first]
     shingles = batch.rows["shingles"].to_numpy()[numbers]
     walking = np.flatnonzero((first == places) & (known < 0) & (shingles > 0))
-    identity = len(numbers) == len(batch.rows) and bool((numbers == places).all())
-    keys = batch.bands if identity else batch.bands[numbers]
     shared = policy.signature.shared_bands
-    groups = group(history.bands, keys, walking, shared)
+    groups = group(history.bands, batch.bands(), numbers[walking], walking + before, shared)
     earlier = int(np.searchsorted(groups.members, before))
     sets = JoinedSets(
         [*history.sets, Chosen(batch.sets, numbers)], [*(len(names) for names in history.names), len(numbers)]

@@ -64,7 +64,7 @@ def _sketched(documents: pa.Table, policy: DedupPolicy, threads: int | None) -> 
         columns[name] = documents[name] if name in documents.column_names else pa.nulls(len(documents), kind)
     columns["shingles"] = pa.array(made.shingles)
     sets = TextSets(texts, policy.signature.ngram, threads)
-    return Batch(pa.table(columns), made.bands, sets, pa.nulls(len(documents), pa.string()))
+    return Batch(pa.table(columns), lambda: made.bands, sets, pa.nulls(len(documents), pa.string()))
 
 
 def _check_copies(documents: pa.Table) -> None:

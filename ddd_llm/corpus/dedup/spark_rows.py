@@ -9,6 +9,7 @@ Here: documents to sketches, keys to edges, and a bucket of whole components to 
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 from itertools import pairwise
 
@@ -133,7 +134,7 @@ def decide_rows(
     rows = rows.take(pa.array(order)).combine_chunks()
     whole = Batch(
         rows.drop_columns(["keys", "content"]),
-        _bands(rows, policy.signature.bands),
+        partial(_bands, rows, policy.signature.bands),
         Chosen(BinarySets(parts, starts), order),
         pa.nulls(len(rows), pa.string()),
     )

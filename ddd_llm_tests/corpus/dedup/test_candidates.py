@@ -23,7 +23,7 @@ def test_groups_are_those_of_a_dictionary(history: list[np.ndarray], batch: np.n
     rows = np.array(
         sorted(data.draw(st.sets(st.integers(0, max(0, len(batch) - 1)))) & set(range(len(batch)))), np.int64
     )
-    found = group(history, batch, rows, least)
+    found = group(history, batch, rows, rows + sum(map(len, history)), least)
     before = sum(map(len, history))
     number = {before + row: batch[row] for row in rows.tolist()} | dict(
         enumerate(row for part in history for row in part)

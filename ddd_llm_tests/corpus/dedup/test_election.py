@@ -48,7 +48,7 @@ def test_is_the_greedy_leader(
     made = sketch(pa.array(texts), CONFIG)
     history = min(history, len(texts))
     rows = np.arange(len(texts) - history)
-    groups = group([made.bands[:history]], made.bands[history:], rows, least)
+    groups = group([made.bands[:history]], made.bands[history:], rows, rows + history, least)
     earlier = int(np.searchsorted(groups.members, history))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(election, "_MOST_SETS", 2)  # so that blocks are cut
@@ -76,7 +76,7 @@ def test_copies_of_a_template_below_the_threshold_are_not_compared_pair_by_pair(
         return source(rows)
 
     made = sketch(pa.array(texts), SignatureConfig())
-    groups = group([], made.bands, np.arange(len(texts)))
+    groups = group([], made.bands, np.arange(len(texts)), np.arange(len(texts)))
     found = elect(groups, 0, counting, 0.8)
     assert groups.sizes.max() > 1000
     assert (found.leader == -1).all()

@@ -54,7 +54,7 @@ def table(number: int, content: list[tuple[str, str, str, str]]) -> pa.Table:
 def prepared(rows: pa.Table, why: pa.Array) -> Batch:
     width = POLICY.signature.bands
     bands = np.frombuffer(b"".join(rows["bands"].to_pylist()), "<u8").reshape(-1, width).astype(np.uint64)
-    return Batch(rows, bands, TextSets(rows["text"], POLICY.signature.ngram, 1), why)
+    return Batch(rows, lambda: bands, TextSets(rows["text"], POLICY.signature.ngram, 1), why)
 
 
 def decide_from(tables: list[pa.Table], earlier: list[pa.Table]) -> list[pa.Table]:

@@ -151,7 +151,7 @@ def test_rows_that_are_not_current_take_no_part(spark: SparkSession) -> None:
     made = sketch(table["text"], POLICY.signature)
     rows = completed(table).append_column("shingles", pa.array(made.shingles))
     sets = TextSets(table["text"], POLICY.signature.ngram)
-    expected = decide_in_order(Batch(rows, made.bands, sets, why), POLICY, BATCHES)
+    expected = decide_in_order(Batch(rows, lambda: made.bands, sets, why), POLICY, BATCHES)
     frame = spark.createDataFrame(table.append_column("why", why))
     assert collected(deduplicate_on_spark(spark, frame, POLICY, BATCHES)).equals(expected.sort_by(BY))
 
