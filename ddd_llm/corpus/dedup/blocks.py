@@ -15,7 +15,7 @@ from ddd_llm.corpus.dedup.tokens import string_buffers
 
 Result = TypeVar("Result")
 Texts: TypeAlias = pa.Array | pa.ChunkedArray
-BLOCK_BYTES = 1 << 18  # a block and what is made of it stay within a core's second-level cache
+BLOCK_BYTES = 1 << 20  # little beside a batch, and large enough that calls cost nothing
 
 
 def available_threads() -> int:

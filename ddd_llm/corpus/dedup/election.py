@@ -25,7 +25,7 @@ from ddd_llm.corpus.dedup.sets import SetSource, ShingleSets
 
 LARGE_GROUP = 64
 _BLOCK = 2048
-_MOST_SETS = 16_384  # of kept documents that one block looks at, unless the block is a single document
+_MOST_SETS = 8192  # of kept documents that one block looks at, unless the block is a single document
 _COUNTERS = 1 << 22  # of the approximate shingle frequencies; 16 MiB
 _HEADS = 1 << 20
 

@@ -4,9 +4,6 @@ Here: one pass over the file, whose texts are let go once they are sketched; shi
 tables in memory (`memory`), batches in a store (`corpus.deduplication`).
 """
 
-# pyarrow.compute makes its functions at import time, where no type checker sees them.
-# pyright: reportAttributeAccessIssue=false
-
 from __future__ import annotations
 
 import tempfile
@@ -15,12 +12,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ddd_llm.corpus.dedup.leader import Batch, Kept, decide
 from ddd_llm.corpus.dedup.policy import DedupPolicy
-from ddd_llm.corpus.dedup.sets_file import SetFile, checksums
+from ddd_llm.corpus.dedup.sets_file import SetFile
 from ddd_llm.corpus.dedup.shingles import content_keys
 from ddd_llm.corpus.dedup.signatures import sketch
 
@@ -44,7 +40,7 @@ def deduplicate_parquet(
             raise ValueError(f"{path} has no column {name!r}")
     count = file.metadata.num_rows
     bands, content = np.empty((count, policy.signature.bands), np.uint64), np.empty((count, 2), np.uint64)
-    shingles, sizes, sums = np.empty(count, np.int32), np.empty(count, np.int32), np.empty(count, np.uint64)
+    shingles, sizes = np.empty(count, np.int32), np.empty(count, np.int32)
     names: list[pa.Array] = []
     row = 0
     with tempfile.NamedTemporaryFile(prefix="shingles-", buffering=0) as scratch:
@@ -53,17 +49,13 @@ def deduplicate_parquet(
             made = sketch(part[text_column], policy.signature, threads, sets=True)
             assert made.sets is not None
             bands[here], shingles[here] = made.bands, made.shingles
-            content[here], sizes[here], sums[here] = (
-                content_keys(part[text_column]),
-                made.sets.sizes,
-                checksums(made.sets),
-            )
+            content[here], sizes[here] = content_keys(part[text_column]), made.sets.sizes
             scratch.write(made.sets.hashes.astype("<u8", copy=False).data)
             names.append(part[id_column].cast(pa.string()))
             row += len(part)
         pa.default_memory_pool().release_unused()
         ends = np.cumsum(sizes, dtype=np.int64)
-        sets = SetFile(lambda: Path(scratch.name).open("rb"), ends - sizes, sizes, sums)  # noqa: SIM115
+        sets = SetFile(lambda: Path(scratch.name).open("rb"), ends - sizes, sizes)  # noqa: SIM115
         given = _checked(pa.chunked_array(names, pa.string()))
         keys = [bands]  # the one reference to them, for `decide` to let go
         batch = Batch(_rows(content, shingles), keys.pop, sets, pa.nulls(count, pa.string()))
@@ -88,10 +80,9 @@ def _rows(content: npt.NDArray[np.uint64], shingles: npt.NDArray[np.int32]) -> p
     count = len(shingles)
     keys = pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(content), [None, pa.py_buffer(content)])
     blank = pa.repeat(pa.scalar(""), count)
-    numbers = pc.utf8_lpad(pa.array(np.arange(count)).cast(pa.string()), width=len(str(count)), padding="0")
     return pa.table(
         {
-            "id": keys.dictionary_encode().indices.cast(pa.string()), "source": blank, "locator": numbers, "batch": blank,
+            "id": keys.dictionary_encode().indices, "source": blank, "locator": pa.array(np.arange(count)), "batch": blank,
             "shingles": pa.array(shingles),
         }
     )  # fmt: skip
