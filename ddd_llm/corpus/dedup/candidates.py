@@ -119,17 +119,21 @@ def _mark(keys, bits):
         bits[0, place] |= bit
 
 
-@kernel
-def _hits(keys, band, bits):
+def _hits(keys: npt.NDArray[np.uint64], band: int, bits: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
     # Rows whose key of the band may be in a bitmap.
-    mask = _U64(len(bits) - 1)
     found = np.empty(len(keys), np.int64)
+    return found[: _look_up(keys, band, bits, found)].copy()
+
+
+@kernel
+def _look_up(keys, band, bits, found):
+    mask = _U64(len(bits) - 1)
     count = 0
     for i in range(len(keys)):
         key = keys[i, band]
         found[count] = i
-        count += (bits[(key >> _U64(3)) & mask] >> _U8(key & _U64(7))) & 1
-    return found[:count].copy()
+        count += np.int64((bits[(key >> _U64(3)) & mask] >> _U8(key & _U64(7))) & _U8(1))
+    return count
 
 
 @kernel

@@ -121,7 +121,8 @@ class _Walker:
         walk.elect(
             self._lists, self._chains, rare, first, last, self._least, np.concatenate((own.hashes, more.hashes)),
             np.concatenate((own.offsets, own.offsets[-1] + more.offsets[1:])), self._slots, self._met, self._times,
-            self._threshold, self.leader, self.similarity,
+            self._threshold, np.empty(1 << (2 * max(8, int(own.sizes.max()))).bit_length(), np.uint64),
+            self.leader, self.similarity,
         )  # fmt: skip
         return last
 

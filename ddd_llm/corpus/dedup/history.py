@@ -89,32 +89,31 @@ def still_holds(decisions: Sequence[pa.Table], later: Sequence[pa.Table]) -> lis
     latest = (
         pa.table({"place": keys, "op": gone["op"]}).group_by("place", use_threads=False).aggregate([("op", "last")])
     )
+    became = [_became(table, latest) for table in decisions]
+    current = [pc.invert(pc.is_in(table["reason"], value_set=pa.array(NOT_CURRENT))) for table in decisions]
+    if not any(pc.any(pc.and_(pc.is_valid(why), now)).as_py() for why, now in zip(became, current, strict=True)):
+        return [_amended(table, why) for table, why in zip(decisions, became, strict=True)]
     named: set[tuple[str, str, str]] = set()
-    touched: list[npt.NDArray[np.bool_]] = []
-    for table in decisions:
-        current = pc.invert(pc.is_in(table["reason"], value_set=pa.array(NOT_CURRENT)))
-        hit = pc.and_(current, pc.is_in(places_of(table), value_set=latest["place"].combine_chunks()))
-        touched.append(hit.to_numpy(zero_copy_only=False))
-    if not any(hit.any() for hit in touched):
-        return list(decisions)
     for table in decisions:
         dropped = table.filter(pc.is_valid(table["kept_id"]))
         named.update(zip(*(dropped[f"kept_{name}"].to_pylist() for name in NAMES), strict=True))
-    after: list[pa.Table] = []
-    for table, hit in zip(decisions, touched, strict=True):
-        rows = table.filter(pa.array(hit))
-        if not len(rows):
-            after.append(table)
-            continue
+    for table, why, now in zip(decisions, became, current, strict=True):
+        rows = table.filter(pc.and_(pc.is_valid(why), now))
         if named & set(zip(*(rows[name].to_pylist() for name in NAMES), strict=True)):
             return None
         ids = pc.value_counts(table["id"].combine_chunks())
         twice = ids.field("values").filter(pc.greater(ids.field("counts"), 1))
         if pc.any(pc.is_in(rows["id"], value_set=twice)).as_py():
             return None
-        op = latest["op_last"].take(pc.index_in(places_of(rows), value_set=latest["place"].combine_chunks()))
-        after.append(_amended(table, hit, pc.if_else(pc.equal(op, "delete"), "deleted", "superseded")))
-    return after
+    return [_amended(table, why) for table, why in zip(decisions, became, strict=True)]
+
+
+def _became(table: pa.Table, latest: pa.Table) -> pa.ChunkedArray:
+    # Why each document is not current from now on, null where the later rows say nothing new of it. A deletion's row stays one.
+    op = latest["op_last"].take(pc.index_in(places_of(table), value_set=latest["place"].combine_chunks()))
+    why = pc.if_else(pc.equal(op, "delete"), "deleted", "superseded")
+    same = pc.fill_null(pc.or_(pc.equal(table["reason"], why), pc.equal(table["reason"], "deletion")), False)
+    return pc.if_else(same, pa.scalar(None, pa.string()), why)
 
 
 def places_of(table: pa.Table) -> pa.ChunkedArray:
@@ -122,9 +121,11 @@ def places_of(table: pa.Table) -> pa.ChunkedArray:
     return pc.binary_join_element_wise(table["source"], table["locator"], "\0")
 
 
-def _amended(table: pa.Table, hit: npt.NDArray[np.bool_], reasons: pa.ChunkedArray) -> pa.Table:
+def _amended(table: pa.Table, why: pa.ChunkedArray) -> pa.Table:
     # The touched rows as `decide` would write rows that are not current.
-    mask = pa.array(hit)
+    mask = pc.is_valid(why).combine_chunks()
+    if not pc.any(mask).as_py():
+        return table
     blank = {
         name: pa.nulls(len(table), DECISIONS.field(name).type) for name in ("kept_id", "kept_source", "kept_locator")
     }
@@ -133,5 +134,5 @@ def _amended(table: pa.Table, hit: npt.NDArray[np.bool_], reasons: pa.ChunkedArr
     for name, nothing in blank.items():
         columns[name] = pc.if_else(mask, nothing, columns[name])
     columns["verdict"] = pc.if_else(mask, "dropped", columns["verdict"])
-    columns["reason"] = pc.replace_with_mask(columns["reason"], mask, reasons.combine_chunks())
+    columns["reason"] = pc.coalesce(why.combine_chunks(), columns["reason"])
     return pa.table({name: columns[name] for name in DECISIONS.names}).cast(DECISIONS)

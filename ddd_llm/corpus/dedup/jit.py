@@ -1,55 +1,200 @@
-"""How this package compiles its kernels.
+"""How this package compiles its kernels, and how a process gets at compiled ones.
 
-Here: the one decorator every kernel wears. Not here: any kernel.
+Here: the one decorator every kernel wears, the cache of machine code, and loading it. Not here: any kernel, and compiling
+(`jit_compile`).
 
-Compiled code is cached on disk beside the module, else in the user's cache folder (NUMBA_CACHE_DIR overrides
-both), so that only the first process pays for compilation. Where none of them can be written the kernels compile anew in
-each process.
+Numba compiles a kernel at its first call with arguments of some types. The machine code is kept on disk beside the module,
+else in the user's cache folder (NUMBA_CACHE_DIR overrides both), and later processes load it by LLVM alone: to import
+numba takes longer than to deduplicate ten thousand documents. Where no folder can be written, each process compiles anew.
 
-The cache notices a change of the file that a kernel stands in and of no other file. So a kernel never calls a
-kernel, nor reads a global constant, of another module: data passes between modules in arrays only.
+What a kernel is: a function of C-contiguous arrays, named tuples of them, integers and floats (None stands for an absent
+array) that allocates nothing, raises nothing, and returns an integer, a float or nothing. Integer arithmetic wraps, bounds
+are not checked, the GIL is released. The cache notices a change of the file that a kernel stands in and of no other file:
+so a kernel never calls a kernel, nor reads a global constant, of another module; data passes between modules in arrays.
 """
 
-import gc
-import sys
+import ctypes
+import hashlib
+import os
+import struct
+import tempfile
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import ModuleType
-from typing import Any, TypeVar, cast
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Generic, ParamSpec, TypeVar
+
+import llvmlite
+import llvmlite.binding as llvm
+import numpy as np
+
+P = ParamSpec("P")
+R = TypeVar("R")
+_ENTRY = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p)
+_SEAL = hashlib.blake2b().digest_size
 
 
-@contextmanager
-def _light_start() -> Iterator[None]:
-    # Numba loads all of scipy.linalg to learn whether it could compile matrix products: half of its own start. No kernel
-    # here has one; whoever compiles one later makes numba import the real module then. Nor is what is being imported
-    # garbage, which the collector would look for some hundred times.
-    name = "scipy.linalg.cython_blas"
-    absent, collecting = name not in sys.modules, gc.isenabled()
-    if absent:
-        sys.modules[name] = ModuleType(name)
-    gc.disable()
+class Kernel(Generic[P, R]):
+    """A function that is compiled at its first call per types of arguments.
+
+    Raises (when called):
+        TypeError: an argument that no kernel can take, or an array that is not C-contiguous.
+    """
+
+    def __init__(self, function: Callable[P, R]) -> None:
+        self.function = function
+        self._entries: dict[str, Callable[[bytes], Any]] = {}
+
+    def __call__(self, *arguments: P.args, **_: P.kwargs) -> R:
+        kinds: list[str] = []
+        layout: list[str] = []
+        values: list[Any] = []
+        for argument in arguments:
+            _take(argument, kinds, layout, values)
+        key = " ".join(kinds)
+        entry = self._entries.get(key)
+        if entry is None:
+            with _LOCK:
+                entry = self._entries.setdefault(key, _entry(self, key, arguments))
+        return entry(struct.pack("".join(layout), *values))
+
+
+def kernel(function: Callable[P, R]) -> Kernel[P, R]:
+    """`function`, compiled; its module's docstring says what it may do."""
+    return Kernel(function)
+
+
+def read64(data: Any, index: Any) -> Any:
+    """The little-endian 64-bit word at byte `index` of a uint8 array, unaligned; in a kernel one instruction."""
+    return np.uint64(int.from_bytes(data[index : index + 8].tobytes(), "little"))
+
+
+def count_ones(word: Any) -> Any:
+    """How many bits of a 64-bit word are set; in a kernel one instruction."""
+    return int(word).bit_count()
+
+
+def trailing_zeros(word: Any) -> Any:
+    """How many bits of a 64-bit word are below the lowest one that is set, 64 if none is; in a kernel one instruction."""
+    return (int(word) & -int(word)).bit_length() - 1 if word else 64
+
+
+_LOCK = threading.RLock()
+_ENGINES: list[llvm.ExecutionEngine] = []  # they own the machine code
+
+
+def _take(argument: Any, kinds: list[str], layout: list[str], values: list[Any]) -> None:
+    # What the argument is, and how it is handed over: an array as its address and shape, in 64-bit words.
+    if isinstance(argument, np.ndarray):
+        if not argument.flags.c_contiguous:
+            raise TypeError("kernels take C-contiguous arrays only")
+        kinds.append(f"{argument.dtype.name}:{argument.ndim}")
+        layout.append("q" * (1 + argument.ndim))
+        values += (argument.ctypes.data, *argument.shape)
+    elif isinstance(argument, tuple) and hasattr(argument, "_fields"):
+        kinds.append(f"{type(argument).__name__}(")
+        for field in argument:
+            _take(field, kinds, layout, values)
+        kinds.append(")")
+    elif argument is None:
+        kinds.append("none")
+    else:
+        kind, form = scalar(argument)
+        kinds.append(kind)
+        layout.append(form)
+        values.append(argument)
+
+
+def scalar(argument: Any) -> tuple[str, str]:
+    """A number's kind and how `struct` packs it. Raises TypeError: not a number that kernels take."""
+    if isinstance(argument, np.uint64):
+        return "uint64", "Q"
+    if isinstance(argument, int | np.integer):
+        return "int64", "q"
+    if isinstance(argument, float | np.floating):
+        return "float64", "d"
+    raise TypeError(f"kernels do not take {type(argument).__name__}")
+
+
+def _entry(compiled: Kernel[..., Any], key: str, arguments: tuple[Any, ...]) -> Callable[[bytes], Any]:
+    # Machine code begins with the name of its function and what the function returns.
+    code = _cached(compiled.function, key)
+    if code is None:
+        from ddd_llm.corpus.dedup.jit_compile import compile_kernel
+
+        code = compile_kernel(compiled, arguments)
+        _keep(compiled.function, key, code)
+    name, kind, machine = code.split(b"\n", 2)
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine())
+    engine.add_object_file(llvm.ObjectFileRef.from_data(machine))
+    engine.finalize_object()
+    _ENGINES.append(engine)
+    function = _ENTRY(engine.get_function_address(name.decode()))
+    result = {b"int64": ctypes.c_int64, b"float64": ctypes.c_double, b"none": ctypes.c_int64}[kind]
+
+    def call(block: bytes) -> Any:
+        found, raised = result(), ctypes.c_void_p()
+        status = function(ctypes.addressof(found), ctypes.addressof(raised), block)
+        if status > 0:
+            raise RuntimeError(f"kernel {compiled.function.__qualname__} failed with status {status}")
+        return None if kind == b"none" else found.value
+
+    return call
+
+
+@cache
+def _machine() -> llvm.TargetMachine:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    return llvm.Target.from_default_triple().create_target_machine(jit=True)
+
+
+@cache
+def _made_by() -> str:
+    # All that decides what a kernel's source becomes.
+    features = llvm.get_host_cpu_features().flatten()
+    own = [Path(__file__), Path(__file__).with_name("jit_compile.py")]
+    return "\0".join(
+        (llvmlite.__version__, metadata.version("numba"), np.__version__, llvm.get_host_cpu_name(), features)
+        + tuple(hashlib.blake2b(path.read_bytes()).hexdigest() for path in own)
+    )
+
+
+def _places(function: Callable[..., Any], key: str) -> Iterator[Path]:
+    # Where a kernel's machine code may be: none if its source is not there to tell whether it changed.
+    source = Path(function.__code__.co_filename)
     try:
-        yield
-    finally:
-        if absent:
-            del sys.modules[name]
-        if collecting:
-            gc.enable()
+        told = "\0".join((_made_by(), source.read_text(), function.__qualname__, key))
+    except OSError:
+        return
+    name = f"{source.stem}.{function.__name__}.{hashlib.blake2b(told.encode(), digest_size=16).hexdigest()}.o"
+    if folder := os.environ.get("NUMBA_CACHE_DIR"):
+        yield Path(folder) / name
+        return
+    yield source.parent / "__pycache__" / name
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    yield Path(home) / "ddd_llm" / name
 
 
-with _light_start():
-    import numba
-    import numba.np.arraymath  # the part of numba that loads scipy.linalg
+def _cached(function: Callable[..., Any], key: str) -> bytes | None:
+    for place in _places(function, key):
+        try:
+            kept = place.read_bytes()
+        except OSError:
+            continue
+        if hashlib.blake2b(kept[_SEAL:]).digest() == kept[:_SEAL]:
+            return kept[_SEAL:]
+    return None
 
-Function = TypeVar("Function", bound=Callable[..., object])
 
-
-def kernel(function: Function) -> Function:
-    """`function`, compiled at its first call: releases the GIL, integer arithmetic wraps, divisions do not raise."""
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
-    try:
-        return cast(Function, numba.njit(cache=True, **options)(function))
-    except RuntimeError as error:
-        if "no locator available" not in str(error):
-            raise
-        return cast(Function, numba.njit(**options)(function))
+def _keep(function: Callable[..., Any], key: str, code: bytes) -> None:
+    for place in _places(function, key):
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=place.parent, prefix=f".{place.name}-", delete=False) as file:
+                file.write(hashlib.blake2b(code).digest() + code)
+            os.replace(file.name, place)
+        except OSError:
+            continue
+        return

@@ -6,19 +6,14 @@ n-grams; and names for whole texts, to look for copies. Not here: what is done w
 ASCII texts take loops that the compiler turns into vector instructions; others are decoded character by character.
 """
 
-from collections.abc import Callable
 from itertools import pairwise
-from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
 from ddd_llm.corpus.dedup import words
-from ddd_llm.corpus.dedup.jit import kernel
+from ddd_llm.corpus.dedup.jit import count_ones, kernel, read64, trailing_zeros
 from ddd_llm.corpus.dedup.tokens import character_tables, string_buffers
 
 _U8, _U64 = np.uint8, np.uint64
@@ -90,38 +85,6 @@ def _run(
     return hashes[: starts[-1]], starts, special
 
 
-def _unaligned_load() -> Callable[[Any, Any], Any]:
-    # `load(data, i)`: the little-endian 64-bit word at byte `i` of a uint8 array, in one instruction, bounds unchecked.
-    @intrinsic
-    def load(_context, data, index):
-        def generate(context, builder, signature, arguments):
-            array = context.make_array(signature.args[0])(context, builder, arguments[0])
-            address = builder.gep(array.data, [arguments[1]])
-            word = builder.bitcast(address, ir.IntType(64).as_pointer())
-            return builder.load(word, align=1)
-
-        return types.uint64(data, types.int64), generate
-
-    return cast(Callable[[Any, Any], Any], load)
-
-
-def _bit_count(make: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
-    # A count of a 64-bit word's bits, in one instruction.
-    @intrinsic
-    def count(_context, word):
-        def generate(context, builder, signature, arguments):
-            return make(builder, arguments[0])
-
-        return types.int64(types.uint64), generate
-
-    return cast(Callable[[Any], Any], count)
-
-
-_read64 = _unaligned_load()
-_ones = _bit_count(lambda builder, word: builder.ctpop(word))
-_zeros = _bit_count(lambda builder, word: builder.cttz(word, ir.Constant(ir.IntType(1), 0)))  # below the lowest set bit
-
-
 @kernel
 def _hash_texts(
     data, offsets, kinds, lowers, ngram, power, low, word, bounds, tokens, hashes, starts, special
@@ -167,14 +130,14 @@ def _ascii_tokens(word, size, bounds):
     for base in range(0, size + 1, 64):
         bits = _U64(0)
         for k in range(0, min(64, size - base), 8):
-            bits |= ((_read64(word, base + k) * _U64(0x0102040810204080)) >> _U64(56)) << _U64(k)
+            bits |= ((read64(word, base + k) * _U64(0x0102040810204080)) >> _U64(56)) << _U64(k)
         changes = bits ^ ((bits << _U64(1)) | before)
         before = bits >> _U64(63)
         # Sixteen are written whether there are as many or not: text mispredicts every branch on it.
-        end = edges + _ones(changes)
+        end = edges + count_ones(changes)
         while edges < end:
             for k in range(16):
-                bounds[edges + k] = base + _zeros(changes)
+                bounds[edges + k] = base + trailing_zeros(changes)
                 changes &= changes - _U64(1)
             edges += 16
         edges = end
@@ -260,10 +223,10 @@ def _hash_tokens(low, bounds, count, tokens):
         i, end = np.int64(bounds[2 * token]), np.int64(bounds[2 * token + 1])
         state = _U64(end - i) * _P1
         while end - i > 8:
-            state = (state ^ _read64(low, i)) * _P2
+            state = (state ^ read64(low, i)) * _P2
             state ^= state >> _U64(32)
             i += 8
-        last = _read64(low, i) & (_ALL >> _U64(64 - 8 * (end - i)))
+        last = read64(low, i) & (_ALL >> _U64(64 - 8 * (end - i)))
         state = (state ^ last) * _P2
         state ^= state >> _U64(32)
         state *= _P1
@@ -296,7 +259,7 @@ def _contents(data, offsets, found):
         two = ~one
         while i < end:
             if i + 8 <= end:
-                word = _read64(data, i)
+                word = read64(data, i)
             else:
                 word = _U64(0)
                 for k in range(end - i):

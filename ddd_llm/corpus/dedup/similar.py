@@ -90,13 +90,14 @@ class _Join:
         """The pairs of texts at places [first, last) with those at lesser places: rows (lesser, greater), similarity."""
         capacity = max(_CANDIDATES_PER_CALL, last)
         one, other = np.empty(capacity, np.int32), np.empty(capacity, np.int32)
-        shared = np.zeros(last, np.int32)
+        shared, stopped = np.zeros(last, np.int32), np.empty(1, np.int64)
         found: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]] = []
         while first < last:
-            count, first = _candidates(
+            count = _candidates(
                 first, last, self._ranks, self._offsets, self._list_starts, self._listed, self._positions,
-                self._threshold, self._lone, shared, one, other,
+                self._threshold, self._lone, shared, one, other, stopped,
             )  # fmt: skip
+            first = int(stopped[0])
             a, b = self.rows[one[:count]], self.rows[other[:count]]
             similarity = np.empty(count, np.float64)
             _similarities(self._ranks, self._offsets, one[:count], other[:count], self._threshold, similarity)
@@ -125,14 +126,15 @@ def _index(ranks, offsets, threshold, lone, ends, listed, positions):
 
 @kernel
 def _candidates(
-    first, last, ranks, offsets, list_starts, listed, positions, threshold, lone, shared, one, other
+    first, last, ranks, offsets, list_starts, listed, positions, threshold, lone, shared, one, other, stopped
 ):  # fmt: skip
-    # Fills `one` and `other` with pairs of places, other < one. Returns how many, and the place to go on from when
-    # the next one's pairs might not fit. `shared` is all zeros before and after.
+    # Fills `one` and `other` with pairs of places, other < one. Returns how many; `stopped` gets the place to go on from,
+    # before `last` where the next one's pairs might not fit. `shared` is all zeros before and after.
     count = 0
     for place in range(first, last):
         if count + place > len(one):
-            return count, place
+            stopped[0] = place
+            return count
         size = offsets[place + 1] - offsets[place]
         smallest = np.int64(np.ceil(threshold * size - 1e-9))
         begin = count
@@ -173,7 +175,8 @@ def _candidates(
                 kept += 1
             shared[candidate] = 0
         count = kept
-    return count, last
+    stopped[0] = last
+    return count
 
 
 @kernel

@@ -90,13 +90,35 @@ def _prefixes(hashes, offsets, begins, counters, keys):
         wanted = begins[row + 1] - begins[row]
         if wanted == 0:
             continue
-        ordered = np.empty(offsets[row + 1] - offsets[row], np.uint64)
-        for i in range(len(ordered)):
+        heap = keys[begins[row] : begins[row + 1]]  # the least so far, the greatest of them first
+        for i in range(offsets[row + 1] - offsets[row]):
             value = hashes[offsets[row] + i]
             often = min(counters[value & mask], 0xFFFFF)
-            ordered[i] = (_U64(often) << _U64(44)) | (value >> _U64(20))
-        ordered.sort()
-        keys[begins[row] : begins[row + 1]] = ordered[:wanted]
+            key = (_U64(often) << _U64(44)) | (value >> _U64(20))
+            if i < wanted:
+                heap[i] = key
+                if i == wanted - 1:
+                    for root in range(wanted // 2, -1, -1):
+                        _sink(heap, root, wanted)
+            elif key < heap[0]:
+                heap[0] = key
+                _sink(heap, 0, wanted)
+        for last in range(wanted - 1, 0, -1):
+            heap[0], heap[last] = heap[last], heap[0]
+            _sink(heap, 0, last)
+
+
+@kernel
+def _sink(heap, root, size):
+    # Restores the order of a heap whose root may be too small.
+    while 2 * root + 1 < size:
+        child = 2 * root + 1
+        if child + 1 < size and heap[child + 1] > heap[child]:
+            child += 1
+        if heap[root] >= heap[child]:
+            return
+        heap[root], heap[child] = heap[child], heap[root]
+        root = child
 
 
 @kernel
@@ -180,21 +202,19 @@ def needed(lists, chains, rare, first, last, least, met, times, listed, found):
 
 @kernel
 def elect(
-    lists, chains, rare, first, last, least, hashes, offsets, slots, met, times, threshold, leader, similarity
+    lists, chains, rare, first, last, least, hashes, offsets, slots, met, times, threshold, table, leader, similarity
 ):  # fmt: skip
     """Decide members [first, last) in order: a leader shares at least `least` groups and reaches the threshold.
 
-    `slots` says where in `offsets` the set of each member asked for is; `met` and `times` are scratch, a place per member.
+    `slots` says where in `offsets` the set of each member asked for is; `met` and `times` are scratch, a place per member, and so
+    is `table`: a power of two of at least twice the largest set's size.
     """
-    table = np.zeros(16, np.uint64)
     for member in range(first, last):
         begin, end = offsets[slots[member]], offsets[slots[member] + 1]
         size = end - begin
         room = 16
         while room < 2 * size:
             room *= 2
-        if room > len(table):
-            table = np.zeros(room, np.uint64)
         _fill_table(table[:room], hashes, begin, end)
         best = -1.0
         for entry in range(lists.offsets[member], lists.offsets[member + 1]):

@@ -162,11 +162,13 @@ def search(block: pa.Array, index: Index) -> tuple[npt.NDArray[np.int64], npt.ND
     items = len(index.need)
     work = np.zeros((3, items), np.int64)
     work[0] = -1
+    cost, stopped = np.zeros(64, np.int64), np.zeros(1, np.int64)
     seen = np.full(len(index.first) - 1, -1, np.int64)
     out = np.empty((3, 4 * items + 4096), np.int64)
     parts, row = [out[:, :0]], 0
     while row < len(block):
-        row, used = _search(tokens, first, prefix, *index, row, work, seen, out)
+        used = _search(tokens, first, prefix, *index, row, work, cost, seen, out, stopped)
+        row = int(stopped[0])
         parts.append(out[:, :used].copy())
     pairs = np.concatenate(parts, axis=1)
     order = np.lexsort((pairs[1], pairs[0]))
@@ -209,14 +211,14 @@ def _fill(slots, numbers, values):
 
 @kernel
 def _search(
-    tokens, starts, prefix, slots, grams, first, item, place, own, begin, need, edits, lengths, powers, row, work, seen, out
+    tokens, starts, prefix, slots, grams, first, item, place, own, begin, need, edits, lengths, powers, row, work, cost, seen, out, stopped
 ):  # fmt: skip
-    # From document `row` on, as far as `out` has room for all items of one more; returns the next document and what is used.
+    # From document `row` on, as far as `out` has room for all items of one more; returns what is used, and puts
+    # the next document's row into `stopped`.
     stamp = work[0]
     count = work[1]
     touched = work[2]
     mask = np.uint64(len(slots) - 1)
-    cost = np.zeros(64, np.int64)
     used = 0
     while row < len(starts) - 1 and used + len(need) <= out.shape[1]:
         touches = 0
@@ -289,4 +291,5 @@ def _search(
                 out[2, used] = count[one]
                 used += 1
         row += 1
-    return row, used
+    stopped[0] = row
+    return used

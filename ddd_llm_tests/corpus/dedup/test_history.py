@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ddd_llm.corpus.dedup.history import remember, still_holds
@@ -73,6 +73,7 @@ def decide_from(tables: list[pa.Table], earlier: list[pa.Table]) -> list[pa.Tabl
 
 @settings(deadline=None, max_examples=80)  # the first call compiles
 @given(batches, st.integers(1, 3))
+@example([[("t", "6", "add", "a")], [("t", "6", "delete", "")], [("t", "6", "add", "a")]], 2)  # deleted, then back
 def test_taking_up_equals_deciding_anew(contents: list[list[tuple[str, str, str, str]]], known: int) -> None:
     tables = [table(number, content) for number, content in enumerate(contents)]
     known = min(known, len(tables) - 1)
