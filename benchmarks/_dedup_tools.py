@@ -1,4 +1,4 @@
-"""One tool over one corpus, in a process of its own: `python benchmarks/_dedup_tools.py TOOL CORPUS.parquet RESULT.parquet`.
+"""One tool over one corpus, in a process of its own: `python benchmarks/_dedup_tools.py TOOL CORPUS.parquet RESULT.parquet CPUS`.
 
 Reads the columns id and text, writes the removed ids (ours also the document kept for each and their similarity). Peers
 make their signatures from the same words; 16 bands of 8 values and connected components, which their own examples end in,
@@ -7,6 +7,7 @@ are done here with numpy and scipy, faster than any of them does it.
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from importlib.abc import MetaPathFinder
@@ -122,7 +123,9 @@ class _WithoutPandas(MetaPathFinder):
 
 def main() -> None:
     """Run one tool."""
-    tool, source, target = sys.argv[1:]
+    tool, source, target, cpus = sys.argv[1:]
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(cpus)])
     sys.meta_path.insert(0, _WithoutPandas())
     import pyarrow.parquet as pq
 

@@ -1,14 +1,17 @@
 """Deduplication beside its peers: one corpus, each tool in a process of its own, in turns, in one run.
 
-    python benchmarks/dedup.py [--docs N] [--peers daft,rensa,datasketch] [--rounds N] [--json]
+    python benchmarks/dedup.py [--docs N] [--peers daft,rensa,datasketch] [--rounds N] [--cpus N] [--json]
     python benchmarks/dedup.py --corpus FILE.parquet [--out MAP.parquet] [--peers ...]
 
 The corpus is made of installed packages' texts with planted pairs (`_dedup_corpus`), or is a Parquet file with the columns
 id and text, whose order is the keep order. `--out` gets our map: removed, kept, jaccard.
 
-CPU seconds are of the whole process: imports, reading, work, writing. Judged by an exact join of all pairs at J >= .8, made
-apart: a *wrong drop* is a removed document without a kept one at J >= .8; a *missed pair* is a pair at J >= .8 of which
-both were kept; *survivors* are kept documents with an earlier kept one at J >= .8.
+CPU seconds are of the whole process: imports, reading, work, writing. Each tool has one CPU, unless --cpus says otherwise:
+where CPUs share a core, two threads take more CPU seconds for the same work.
+
+Judged by an exact join of all pairs at J >= .8, made apart: a *wrong drop* is a removed document without a kept one at
+J >= .8; a *missed pair* is a pair at J >= .8 of which both were kept; *survivors* are kept documents with an earlier kept
+one at J >= .8.
 """
 
 from __future__ import annotations
@@ -37,11 +40,12 @@ THRESHOLD = 0.8
 HERE = Path(__file__).resolve().parent
 
 
-def run(tool: str, corpus: Path, result: Path) -> dict[str, float]:
+def run(tool: str, corpus: Path, result: Path, cpus: int) -> dict[str, float]:
     """CPU seconds, wall seconds and peak memory (MB) of one tool's process."""
     start = time.perf_counter()
-    environ = {**os.environ, "DAFT_PROGRESS_BAR": "0", "DO_NOT_TRACK": "1"}
-    command = [sys.executable, str(HERE / "_dedup_tools.py"), tool, str(corpus), str(result)]
+    # No tool multiplies matrices; the threads that numpy starts for it would only spin.
+    environ = {**os.environ, "DAFT_PROGRESS_BAR": "0", "DO_NOT_TRACK": "1", "OPENBLAS_NUM_THREADS": "1"}
+    command = [sys.executable, str(HERE / "_dedup_tools.py"), tool, str(corpus), str(result), str(cpus)]
     child = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
     said = child.stdout.read().split()
@@ -76,13 +80,13 @@ def judge(corpus: pa.Table, pairs: pa.Table, removed: pa.ChunkedArray) -> dict[s
     }
 
 
-def measure(corpus: Path, tools: list[str], rounds: int, folder: Path) -> dict[str, dict[str, Any]]:
+def measure(corpus: Path, tools: list[str], rounds: int, folder: Path, cpus: int) -> dict[str, dict[str, Any]]:
     """Every tool in turns, each round; the first one is run once before, so that compiled kernels are there."""
-    run(tools[0], corpus, folder / "warm.parquet")
+    run(tools[0], corpus, folder / "warm.parquet", cpus)
     runs: dict[str, list[dict[str, float]]] = {tool: [] for tool in tools}
     for _ in range(rounds):
         for tool in tools:
-            runs[tool].append(run(tool, corpus, folder / f"{tool}.parquet"))
+            runs[tool].append(run(tool, corpus, folder / f"{tool}.parquet", cpus))
     table = pq.read_table(corpus, columns=["id", "text"])
     pairs = similar_pairs(table["text"], THRESHOLD)
     found = {}
@@ -117,6 +121,7 @@ def main() -> None:
     parser.add_argument("--docs", type=int, default=100_000)
     parser.add_argument("--peers", help="comma-separated; default: every one that is installed")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--cpus", type=int, default=1, help="that each tool may run on (Linux)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--corpus", type=Path, help="Parquet with the columns id and text, in keep order")
     parser.add_argument("--out", type=Path, help="our map of removed documents: removed, kept, jaccard")
@@ -137,7 +142,7 @@ def main() -> None:
             table, planted = planted_corpus(chosen.docs, chosen.seed)
             pq.write_table(table, corpus, compression="zstd")
             del table
-        found = measure(corpus, tools, chosen.rounds, folder)
+        found = measure(corpus, tools, chosen.rounds, folder, chosen.cpus)
         texts = pq.read_table(corpus, columns=["text"])["text"]
         result: dict[str, Any] = {"documents": len(texts), "megabytes": round(texts.nbytes / 1e6, 1), "tools": found}
         if planted is not None:

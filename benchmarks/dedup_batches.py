@@ -4,7 +4,7 @@
 
 A corpus with planted near-duplicates (`_dedup_corpus`) comes as one batch, then a share of it more as a second one: CPU
 seconds of `document_signatures` and `deduplicated_documents` for each, without their report pages. Then the same corpus
-comes in K batches in a process of its own, whose peak memory beyond the idle process and the text of one batch is told per
+comes in K batches in a process of its own, whose peak memory beyond the idle process (its code loaded) and the text of one batch is told per
 document; and, to see that it stays flat, K batches of a tenth of the documents.
 """
 
@@ -86,11 +86,17 @@ def settings_in(folder: Path) -> Settings:
     return load_settings({"DDD_LLM_HOME": str(folder), "DDD_LLM_KEYS": str(folder / "keys")})
 
 
+def warm_up(corpus: pa.Table, folder: Path) -> None:
+    """Load (and if needed compile) all code, on two small batches."""
+    settings, half = settings_in(folder), len(corpus) // 2
+    batches = [governed(settings, "batch-0", corpus.slice(0, half)), governed(settings, "batch-1", corpus.slice(half))]
+    deduplicated(settings, "w", batches, [signed(settings, batch) for batch in batches])
+
+
 def increment(corpus: pa.Table, share: float, folder: Path) -> dict[str, float]:
     """CPU seconds of the whole stage on most of the corpus, and on the rest after it."""
     settings = settings_in(folder)
-    warm = governed(settings_in(folder / "warm"), "batch-0", corpus.slice(0, 500))
-    deduplicated(settings_in(folder / "warm"), "w", [warm], [signed(settings_in(folder / "warm"), warm)])
+    warm_up(corpus.slice(0, 500), folder / "warm")
     most = round(len(corpus) / (1 + share))
     batches = [governed(settings, "batch-0", corpus.slice(0, most)), governed(settings, "batch-1", corpus.slice(most))]
     start = time.process_time()
@@ -108,18 +114,22 @@ def increment(corpus: pa.Table, share: float, folder: Path) -> dict[str, float]:
 def in_batches(source: Path, batches: int, folder: Path) -> dict[str, float]:
     """Peak memory (MB) of a corpus that comes in batches, and of the idle process; text of one batch (MB)."""
     settings = settings_in(folder)
-    file = pq.ParquetFile(source)
-    size = -(-file.metadata.num_rows // batches)
+    file = pq.ParquetFile(source, pre_buffer=False)
+    documents = file.metadata.num_rows
+    size = -(-documents // batches)
     governs, sketches, text = [], [], 0.0
     for number, rows in enumerate(file.iter_batches(batch_size=size, columns=["id", "text"])):
         governs.append(governed(settings, f"batch-{number:03}", pa.Table.from_batches([rows])))
         text = max(text, rows["text"].nbytes / 1e6)
-    del rows
+    warm_up(pa.Table.from_batches([rows.slice(0, 500)]), folder / "warm")
+    del rows, file
+    pa.default_memory_pool().release_unused()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak from here on
     idle = memory("VmRSS")
     for batch in governs:
         sketches.append(signed(settings, batch))
     deduplicated(settings, "d", governs, sketches)
-    return {"documents": file.metadata.num_rows, "idle_mb": idle, "text_mb": text, "peak_mb": memory("VmHWM")}
+    return {"documents": documents, "idle_mb": idle, "text_mb": text, "peak_mb": memory("VmHWM")}
 
 
 def memory(field: str) -> float:

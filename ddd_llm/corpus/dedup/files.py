@@ -44,7 +44,7 @@ def deduplicate_parquet(
     names: list[pa.Array] = []
     row = 0
     with tempfile.NamedTemporaryFile(prefix="shingles-", buffering=0) as scratch:
-        for part in file.iter_batches(ROWS_AT_ONCE, columns=[id_column, text_column]):
+        for part in file.iter_batches(ROWS_AT_ONCE, columns=[id_column, text_column], use_threads=False):
             here = slice(row, row + len(part))
             made = sketch(part[text_column], policy.signature, threads, sets=True)
             assert made.sets is not None

@@ -154,11 +154,9 @@ def _machine() -> llvm.TargetMachine:
 def _made_by() -> str:
     # All that decides what a kernel's source becomes.
     features = llvm.get_host_cpu_features().flatten()
-    own = [Path(__file__), Path(__file__).with_name("jit_compile.py")]
-    return "\0".join(
-        (llvmlite.__version__, metadata.version("numba"), np.__version__, llvm.get_host_cpu_name(), features)
-        + tuple(hashlib.blake2b(path.read_bytes()).hexdigest() for path in own)
-    )
+    versions = [llvmlite.__version__, metadata.version("numba"), np.__version__]
+    own = [Path(__file__).read_text(), Path(__file__).with_name("jit_compile.py").read_text()]
+    return "\0".join([*versions, *own, llvm.get_host_cpu_name(), features])
 
 
 def _places(function: Callable[..., Any], key: str) -> Iterator[Path]:

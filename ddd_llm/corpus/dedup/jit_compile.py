@@ -50,7 +50,9 @@ def compile_kernel(kernel: jit.Kernel[..., Any], arguments: tuple[Any, ...]) -> 
     made = entry.overloads[entry.signatures[0]]
     returned = str(made.signature.return_type)
     if returned not in ("int64", "float64", "none"):
-        raise TypeError(f"kernel {kernel.function.__qualname__} returns {returned}: int64, float64 or nothing are taken")
+        raise TypeError(
+            f"kernel {kernel.function.__qualname__} returns {returned}: int64, float64 or nothing are taken"
+        )
     machine = made.library._codegen._tm.emit_object(made.library._final_module)
     return b"\n".join((made.fndesc.llvm_func_name.encode(), returned.encode(), machine))
 
@@ -60,7 +62,9 @@ def _dispatcher(kernel: jit.Kernel[..., Any]) -> Any:
     if kernel not in _made:
         function = cast(FunctionType, kernel.function)
         scope = {
-            name: _dispatcher(value) if isinstance(value, jit.Kernel) else _INSTRUCTIONS.get(value, value)
+            name: _dispatcher(value)
+            if isinstance(value, jit.Kernel)
+            else _INSTRUCTIONS.get(value, value)
             if isinstance(value, FunctionType)
             else value
             for name, value in function.__globals__.items()

@@ -14,6 +14,7 @@ import pyarrow as pa
 from ddd_llm.corpus.dedup.words import SPACELESS
 
 _CODE_POINTS = 0x110000
+_LETTERS = 0x40000  # Unicode has no letter or digit from here on, and none is planned
 # The two characters whose lower case is not one character for one: it grows (U+0130) or looks at its neighbours (U+03A3).
 _DOTTED_I, _CAPITAL_SIGMA = 0x130, 0x3A3
 
@@ -45,10 +46,11 @@ def character_tables() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint32]]:
 
     Kinds: 0 separates, 1 part of a word, 2 a token by itself, 3 only `str.lower` can treat it.
     """
-    points = np.arange(_CODE_POINTS, dtype=np.uint32)
+    lowers = np.arange(_CODE_POINTS, dtype=np.uint32)
+    points = lowers[:_LETTERS].astype("<u4")
     points[[_DOTTED_I, _CAPITAL_SIGMA]] = ord("i"), ord("\u03c3")
-    characters = points.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
-    lowers = np.frombuffer(characters.lower().encode("utf-32-le", "surrogatepass"), "<u4").astype(np.uint32)
+    characters = points.tobytes().decode("utf-32-le", "surrogatepass")
+    lowers[:_LETTERS] = np.frombuffer(characters.lower().encode("utf-32-le", "surrogatepass"), "<u4")
     kinds = np.zeros(_CODE_POINTS, np.uint8)
     for word in re.finditer(r"\w+", characters):
         kinds[word.start() : word.end()] = 1

@@ -211,7 +211,8 @@ def _fill(slots, numbers, values):
 
 @kernel
 def _search(
-    tokens, starts, prefix, slots, grams, first, item, place, own, begin, need, edits, lengths, powers, row, work, cost, seen, out, stopped
+    tokens, starts, prefix, slots, grams, first, item, place, own, begin, need, edits, lengths, powers, row, work, cost,
+    seen, out, stopped,
 ):  # fmt: skip
     # From document `row` on, as far as `out` has room for all items of one more; returns what is used, and puts
     # the next document's row into `stopped`.
