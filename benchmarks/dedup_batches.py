@@ -4,8 +4,8 @@
 
 A corpus with planted near-duplicates (`_dedup_corpus`) comes as one batch, then a share of it more as a second one: CPU
 seconds of `document_signatures` and `deduplicated_documents` for each, without their report pages. Then the same corpus
-comes in K batches in a process of its own, whose peak memory beyond the idle process (its code loaded) and the text of one batch is told per
-document; and, to see that it stays flat, K batches of a tenth of the documents.
+comes in K batches in a process of its own, whose peak memory beyond the idle process (its code loaded) and the text of one
+batch is told per document; and, to see what of it grows with the documents, a tenth of them in a tenth of the batches.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def in_batches(source: Path, batches: int, folder: Path) -> dict[str, float]:
     for batch in governs:
         sketches.append(signed(settings, batch))
     deduplicated(settings, "d", governs, sketches)
-    return {"documents": documents, "idle_mb": idle, "text_mb": text, "peak_mb": memory("VmHWM")}
+    return {"documents": documents, "batches": batches, "idle_mb": idle, "text_mb": text, "peak_mb": memory("VmHWM")}
 
 
 def memory(field: str) -> float:
@@ -143,7 +143,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--docs", type=int, default=100_000)
     parser.add_argument("--share", type=float, default=0.01)
-    parser.add_argument("--batches", type=int, default=10)
+    parser.add_argument("--batches", type=int, default=50)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
@@ -154,20 +154,17 @@ def main() -> None:
             return
         corpus, _ = planted_corpus(chosen.docs)
         found: dict[str, Any] = {"increment": increment(corpus, chosen.share, folder / "increment"), "memory": []}
-        for documents in (chosen.docs // 10, chosen.docs):
-            pq.write_table(corpus.slice(0, documents), folder / "corpus.parquet")
-            command = [
-                sys.executable,
-                __file__,
-                "--child",
-                str(folder / "corpus.parquet"),
-                "--batches",
-                str(chosen.batches),
-            ]
+        for part in (10, 1):
+            pq.write_table(corpus.slice(0, chosen.docs // part), folder / "corpus.parquet")
+            command = [sys.executable, __file__, "--child", str(folder / "corpus.parquet")]
+            command += ["--batches", str(max(1, chosen.batches // part))]
             said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
             row = json.loads(said.splitlines()[-1])
-            beyond = row["peak_mb"] - row["idle_mb"] - row["text_mb"]
-            found["memory"].append({**row, "bytes_per_document": 1e6 * beyond / row["documents"]})
+            row["beyond_mb"] = row["peak_mb"] - row["idle_mb"] - row["text_mb"]
+            found["memory"].append({**row, "bytes_per_document": 1e6 * row["beyond_mb"] / row["documents"]})
+    few, many = found["memory"]
+    grown = 1e6 * (many["beyond_mb"] - few["beyond_mb"]) / (many["documents"] - few["documents"])
+    found["growth_bytes_per_document"] = grown
     more = found["increment"]
     print(
         f"{more['documents']:,} documents {more['cpu_s']:.2f} CPU s, {more['added']:,} more {more['added_cpu_s']:.3f} CPU s: "
@@ -175,9 +172,11 @@ def main() -> None:
     )
     for row in found["memory"]:
         print(
-            f"{row['documents']:,} documents in {chosen.batches} batches: peak {row['peak_mb']:,.0f} MB, idle {row['idle_mb']:,.0f} MB, "  # noqa: E501
-            f"text of one batch {row['text_mb']:,.0f} MB; {row['bytes_per_document']:,.0f} bytes per document beyond"
+            f"{row['documents']:,} documents in {row['batches']} batches: peak {row['peak_mb']:,.0f} MB, idle "
+            f"{row['idle_mb']:,.0f} MB, text of one batch {row['text_mb']:,.0f} MB; {row['bytes_per_document']:,.0f} bytes per "
+            f"document beyond"
         )
+    print(f"growth: {grown:,.0f} bytes per document")
     if chosen.json:
         print(json.dumps(found))
 

@@ -37,7 +37,7 @@ from ddd_llm.store.errors import Corrupt, NotFound
 from ddd_llm.store.session import Held
 
 SETS = "sets.u64"
-ROWS_AT_ONCE = 65_536
+ROWS_AT_ONCE = 16_384
 Opener: TypeAlias = Callable[[], BinaryIO]
 INDEX_COLUMNS = [*NAMES, "set_start", "set_size", "set_sum", "bands"]
 
@@ -60,7 +60,7 @@ def sign(step: Step) -> Iterator[pa.Table]:
                 step.add_segment(
                     "signatures", name, pa.table({"id": part["id"], "signature": _binary(made.signatures)})
                 )
-                file.write(made.sets.hashes.astype("<u8", copy=False).tobytes())
+                file.write(made.sets.hashes.astype("<u8", copy=False).data)
                 start += len(made.sets.hashes)
                 done += len(part)
                 progress(done)
@@ -201,6 +201,8 @@ def _write(run: _Run, governed: Held, name: str, rows: pa.Table, decisions: pa.T
         index = rows.select(INDEX_COLUMNS).take(pa.array(chosen))
         step.add_segment("index", name, index)
     _remember(run.history, index, opener)
+    del documents
+    pa.default_memory_pool().release_unused()
     return Decided(name, decisions)
 
 
