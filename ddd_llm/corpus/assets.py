@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from ddd_llm.corpus.capture import capture_config, key_fingerprint, root_of, sources_of
+from ddd_llm.corpus.capture import capture_config, root_of, sources_of
 from ddd_llm.platform.expectations import suite_names
 from ddd_llm.platform.lineage import lineage_asset
 from ddd_llm.platform.nodes import Config, Input
@@ -69,16 +69,9 @@ def raw_documents(step: Step) -> None:
 
 
 def _governance_config(settings: Settings) -> Config:
-    from ddd_llm.corpus.policies import privacy_policy
-    from ddd_llm.corpus.privacy.policy import privacy_state
-    from ddd_llm.corpus.rights.load import rights_config
+    from ddd_llm.corpus.governors import governance_config
 
-    privacy = privacy_policy(settings)
-    return {
-        **rights_config(settings),
-        "privacy": privacy_state(privacy, settings.keys, settings.assets / "policies"),
-        "pseudonym_key": key_fingerprint(settings, privacy.key_name),
-    }
+    return governance_config(settings)
 
 
 @lineage_asset(
@@ -99,14 +92,11 @@ def governed_documents(step: Step) -> None:
     released by the next run once the source's record says more.
     """
     from ddd_llm.corpus.governance import govern
-    from ddd_llm.corpus.policies import privacy_policy
-    from ddd_llm.corpus.privacy.pseudonyms import pseudonymiser
+    from ddd_llm.corpus.governors import governors
     from ddd_llm.corpus.reports.governed import report_governed
-    from ddd_llm.corpus.rights.load import permissions_of
 
-    settings, raw = step.settings, step.table("raw_documents")
-    permissions = permissions_of(settings, step.config)
-    masks = pseudonymiser(privacy_policy(settings), settings.keys, settings.assets / "policies")
+    raw = step.table("raw_documents")
+    permissions, masks = governors(step.settings, step.config)
     with step.timed("govern"):
         kept, quarantine = govern(raw, permissions, masks)
     step.put_table("documents", kept, step.partition or "")

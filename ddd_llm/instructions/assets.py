@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ddd_llm.platform.expectations import load_suite, suite_verdicts
 from ddd_llm.platform.inputs import InputError, load_section
@@ -13,6 +14,10 @@ from ddd_llm.platform.step import Step
 from ddd_llm.store.artifact_store import ArtifactStore
 from ddd_llm.store.canonical import file_digest
 from ddd_llm.store.session import Held
+
+if TYPE_CHECKING:
+    from ddd_llm.instructions.build import DatasetConfig
+    from ddd_llm.instructions.own import OwnExamples
 
 GROUP = "instructions"
 OWNER = "ml-engineering"
@@ -71,9 +76,30 @@ def own_example_paths(settings: Settings) -> list[Path]:
 def _dataset_config(settings: Settings) -> Config:
     from ddd_llm.instructions.build import DatasetConfig
 
-    config = load_section(settings.recipe, "dataset", DatasetConfig).model_dump(mode="json")
+    config = load_section(settings.recipe, "dataset", DatasetConfig)
     files = [file_digest(path)[0] if path.is_file() else "absent" for path in own_example_paths(settings)]
-    return {"dataset": config, "own_examples": files}
+    made: Config = {"dataset": config.model_dump(mode="json"), "own_examples": files}
+    if config.own_examples:
+        from ddd_llm.corpus.governors import governance_config
+
+        made["own_governance"] = governance_config(settings, [entry.source for entry in config.own_examples])
+    return made
+
+
+def _own_examples(step: Step, config: DatasetConfig) -> list[OwnExamples]:
+    # What may be learned from of each file that the recipe names.
+    if not config.own_examples:
+        return []
+    from ddd_llm.corpus.governors import governors
+    from ddd_llm.instructions.own import permitted, read_own_examples
+
+    sources = [entry.source for entry in config.own_examples]
+    permissions, masks = governors(step.settings, step.config["own_governance"], sources)
+    paths = [_existing(path, step.settings) for path in own_example_paths(step.settings)]
+    return [
+        permitted(read_own_examples(path), source.name, permissions, masks)
+        for path, source in zip(paths, sources, strict=True)
+    ]
 
 
 def _existing(path: Path, settings: Settings) -> Path:
@@ -103,11 +129,10 @@ def instruction_dataset(step: Step) -> None:
     the recipe says so.
     """
     from ddd_llm.instructions.build import DatasetConfig, build_dataset
-    from ddd_llm.instructions.own import read_own_examples
     from ddd_llm.instructions.report import report_dataset
 
     config = DatasetConfig.model_validate(step.config["dataset"])
-    own = [read_own_examples(_existing(path, step.settings)) for path in own_example_paths(step.settings)]
+    own = _own_examples(step, config)
     documents = step.table("curated_documents", columns=["id", "locator", "batch"])
     batches = [name for name, _, _ in step.segments("curated_documents")]
     with step.timed("build"):

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from ddd_llm.corpus.sources import Governed
 from ddd_llm.instructions.candidates import CANDIDATES_SCHEMA, DECISIONS_SCHEMA, GENERATORS, example_id
 from ddd_llm.instructions.coverage import Coverage, coverage
 from ddd_llm.instructions.own import QUARANTINE_SCHEMA, OwnExamples
@@ -55,6 +56,7 @@ class OwnExamplesEntry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     path: str = Field(min_length=1, description="JSON Lines file of conversations.")
+    source: Governed = Field(description="Its name, who owns it and on what ground it may be used, as in sources.yaml.")
     repeat: int = Field(default=1, ge=1, le=1000, description="How often each conversation enters train.")
 
 
@@ -79,6 +81,14 @@ class DatasetConfig(BaseModel):
     own_examples: tuple[OwnExamplesEntry, ...] = Field(
         default=(), description="The user's own examples; none are mixed in unless named here."
     )
+
+    @field_validator("own_examples")
+    @classmethod
+    def _names_differ(cls, entries: tuple[OwnExamplesEntry, ...]) -> tuple[OwnExamplesEntry, ...]:
+        names = [entry.source.name for entry in entries]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two files share the source name {', '.join(twice)}: every source needs its own")
+        return entries
 
     @field_validator("weights")
     @classmethod
@@ -130,7 +140,7 @@ def build_dataset(
             show
             are found here and added: two documents may be alike only where they are quoted.
         config: settings.
-        own: what `read_own_examples` gave for each of `config.own_examples`, in that order; they all go into train.
+        own: what `permitted` left of each of `config.own_examples`, in that order; they all go into train.
         batches: batch names in order of ingestion; None takes them in order of their names.
 
     Raises:

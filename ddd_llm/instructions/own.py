@@ -1,7 +1,7 @@
 """The user's own examples: chat conversations in JSON Lines.
 
-Here belongs reading and checking them line by line. Here does not belong the decision to mix them in: that is the
-recipe's (`DatasetConfig.own_examples`), and without it none is read.
+Here belongs reading and checking them line by line, and governing them as documents are governed. Here does not belong the
+decision to mix them in: that is the recipe's (`DatasetConfig.own_examples`), and without it none is read.
 """
 
 import json
@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow as pa
+
+from ddd_llm.corpus.governance import Masks
+from ddd_llm.corpus.rights.permissions import Permissions
 
 QUARANTINE_SCHEMA = pa.schema(
     [
@@ -29,10 +32,11 @@ Messages = tuple[dict[str, str], ...]
 
 @dataclass(frozen=True)
 class OwnExamples:
-    """Conversations of one file (its name without folder), in order, and the lines refused."""
+    """Conversations of one file (its name without folder), in order, the line of each, and the lines refused."""
 
     name: str
     conversations: tuple[Messages, ...]
+    lines: tuple[int, ...]
     quarantine: pa.Table
 
 
@@ -56,11 +60,13 @@ def read_own_examples(path: str | Path) -> OwnExamples:
     """
     path = Path(path)
     kept: list[Messages] = []
+    lines: list[int] = []
     refused: list[dict[str, Any]] = []
     with path.open("rb") as stream:
         for number, offset, line in _lines(stream):
             try:
                 kept.append(_conversation(line))
+                lines.append(number)
             except _RefusedLine as refusal:
                 refused.append(
                     {
@@ -71,7 +77,28 @@ def read_own_examples(path: str | Path) -> OwnExamples:
                         "offset": offset,
                     }
                 )
-    return OwnExamples(path.name, tuple(kept), pa.Table.from_pylist(refused, schema=QUARANTINE_SCHEMA))
+    return OwnExamples(path.name, tuple(kept), tuple(lines), pa.Table.from_pylist(refused, schema=QUARANTINE_SCHEMA))
+
+
+def permitted(examples: OwnExamples, source: str, permissions: Permissions, masks: Masks) -> OwnExamples:
+    """The conversations that may be learned from, personal identifiers and secrets in them replaced.
+
+    Those held back are quarantined with the reason. To permissions and consents a conversation is the document
+    `FILE:LINE` of `source`.
+    """
+    kept: list[tuple[int, Messages]] = []
+    held_back: list[dict[str, Any]] = []
+    for line, conversation in zip(examples.lines, examples.conversations, strict=True):
+        locator = f"{examples.name}:{line}"
+        against = permissions.objection(source, locator)
+        if against is None:
+            kept.append((line, tuple({**turn, "content": masks.apply(turn["content"])[0]} for turn in conversation)))
+        else:
+            held_back.append({"source": source, "locator": locator, "reason": against[0], "detail": against[1]})
+    quarantine = pa.concat_tables(
+        [examples.quarantine, pa.Table.from_pylist(held_back, schema=QUARANTINE_SCHEMA)],
+    )
+    return OwnExamples(examples.name, tuple(turns for _, turns in kept), tuple(line for line, _ in kept), quarantine)
 
 
 def _lines(stream: BinaryIO) -> Iterator[tuple[int, int, bytes | None]]:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
+from ddd_llm.corpus.sources import Governed
 from ddd_llm.instructions.build import EXAMPLES_SCHEMA, BuiltDataset, DatasetConfig, OwnExamplesEntry, build_dataset
 from ddd_llm.instructions.candidates import CandidateConfig, candidates
 from ddd_llm.instructions.coverage import coverage
@@ -18,6 +19,10 @@ from ddd_llm.instructions.split import SplitConfig
 from ddd_llm_tests.instructions.samples import no_pairs, real_candidates, real_documents, table
 
 SPLIT = SplitConfig(validation=0.2, test=0.2, largest_held_out=1.0)
+RIGHTS = {
+    "name": "mine", "owner": "Editors", "licence": "MIT", "licence_evidence": "LICENSE", "legal_basis": "licence",
+    "purpose": ["training"], "collected": "2026-01-01",
+}  # fmt: skip
 SMALL = DatasetConfig(train_size=150, validation_size=40, test_size=40, per_module=40, split=SPLIT)
 
 
@@ -107,7 +112,9 @@ def test_own_examples_need_the_recipe(tmp_path: Path) -> None:
     own = read_own_examples(path)
     with pytest.raises(ValueError, match="recipe"):
         built(own=[own])
-    config = SMALL.model_copy(update={"own_examples": (OwnExamplesEntry(path=str(path), repeat=3),)})
+    config = SMALL.model_copy(
+        update={"own_examples": (OwnExamplesEntry(path=str(path), repeat=3, source=Governed.model_validate(RIGHTS)),)}
+    )
     with pytest.raises(ValueError, match="recipe"):
         built(config)
     dataset = built(config, own=[own])
@@ -133,7 +140,7 @@ def test_config_names_what_is_wrong() -> None:
     with pytest.raises(ValidationError, match="above 0"):
         DatasetConfig(weights={"summary": 0.0})
     with pytest.raises(ValidationError, match="repeat"):
-        DatasetConfig.model_validate({"own_examples": [{"path": "x", "repeat": 0}]})
+        DatasetConfig.model_validate({"own_examples": [{"path": "x", "repeat": 0, "source": RIGHTS}]})
 
 
 def test_coverage_counts_cells_and_their_evenness() -> None:

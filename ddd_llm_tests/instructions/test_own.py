@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ddd_llm.instructions.own import MAX_LINE_BYTES, read_own_examples
+from ddd_llm.instructions.own import MAX_LINE_BYTES, permitted, read_own_examples
+from ddd_llm_tests.corpus.rights.builders import EMailMask, permissions, whole
 
 
 def line(*turns: tuple[str, object]) -> bytes:
@@ -75,3 +76,32 @@ def test_an_empty_file_holds_nothing(tmp_path: Path) -> None:
     own = read_own_examples(path)
     assert own.conversations == ()
     assert own.quarantine.num_rows == 0
+
+
+RIGHTS = {
+    "owner": "Editors", "licence": "MIT", "licence_evidence": "LICENSE", "legal_basis": "licence", "purpose": ["training"],
+    "collected": "2026-01-01",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rights", "kept", "reasons"),
+    [
+        ({}, 2, []),
+        ({"licence": None}, 0, ["no_licence", "no_licence"]),
+        ({"purpose": ["evaluation"]}, 0, ["no_training_purpose", "no_training_purpose"]),
+        ({"legal_basis": "consent"}, 1, ["no_consent"]),
+    ],
+)
+def test_a_conversation_needs_the_permission_that_a_document_needs(
+    tmp_path: Path, rights: dict[str, object], kept: int, reasons: list[str]
+) -> None:
+    path = tmp_path / "mine.jsonl"
+    path.write_bytes(line(("user", "Write to a@b.org"), ("assistant", "Done")) + b"\n" + GOOD)
+    consent = {"sources": ["mine"], "locators": ["mine.jsonl:2"]}
+    governed = permissions([whole("mine", **{**RIGHTS, **rights})], [consent])
+    own = permitted(read_own_examples(path), "mine", governed, EMailMask())
+    assert (len(own.conversations), own.quarantine["reason"].to_pylist()) == (kept, reasons)
+    assert set(own.quarantine["locator"].to_pylist()) <= {"mine.jsonl:1", "mine.jsonl:2"}
+    if not rights:
+        assert own.conversations[0][0]["content"] == "Write to <EMAIL>"

@@ -14,7 +14,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from ddd_llm.corpus.rights.provenance import FIELDS, STANDARDS_VERSION, Provenance
 from ddd_llm.corpus.rights.records import LegalBasis
-from ddd_llm.corpus.sources import PythonPackage, Source
+from ddd_llm.corpus.sources import Governed, PythonPackage
 
 How = Literal["stated", "derived", "absent"]
 
@@ -28,7 +28,7 @@ class Known:
     note: str = ""
 
 
-def record_of(source: Source, stated: Provenance | None = None) -> dict[str, Known]:
+def record_of(source: Governed, stated: Provenance | None = None) -> dict[str, Known]:
     """All 22 fields of a source, in the standards' order.
 
     Args:
@@ -53,7 +53,7 @@ def missing(record: dict[str, Known], mandatory: list[str]) -> list[str]:
 Rule = tuple[str, Any, str]
 
 
-def _of_any(source: Source) -> Iterator[Rule]:
+def _of_any(source: Governed) -> Iterator[Rule]:
     collected = source.collected.isoformat()
     yield "standards_version", STANDARDS_VERSION, "the version these fields are of"
     yield "title", source.name, "the source's name"
@@ -74,7 +74,7 @@ def _of_any(source: Source) -> Iterator[Rule]:
         yield "proprietary", value, "the source's legal basis; patents and trademarks were not examined"
 
 
-def _ground(source: Source) -> str | None:
+def _ground(source: Governed) -> str | None:
     if source.legal_basis is None:
         return None
     if source.legal_basis is LegalBasis.CONSENT:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -29,7 +29,7 @@ from ddd_llm.corpus.rights.consents import Consent, ConsentRegister, State, last
 from ddd_llm.corpus.rights.opt_out import OptOuts
 from ddd_llm.corpus.rights.permissions import Permissions
 from ddd_llm.corpus.rights.policy import RightsPolicy
-from ddd_llm.corpus.sources import Source
+from ddd_llm.corpus.sources import Governed
 from ddd_llm.platform.inputs import InputError, load_yaml
 from ddd_llm.platform.settings import Settings
 from ddd_llm.store.canonical import digest
@@ -39,35 +39,38 @@ Config = dict[str, Any]
 
 @dataclass(frozen=True)
 class _Files:
-    sources: list[Source]
+    sources: list[Governed]
     policy: RightsPolicy
     register: ConsentRegister
     robots: dict[str, list[str | None]]
     lists: dict[str, str]
 
 
-def rights_config(settings: Settings, today: date | None = None) -> Config:
-    """What the record of `governed_documents` says of the rights it was made under.
+def rights_config(settings: Settings, today: date | None = None, sources: Sequence[Governed] | None = None) -> Config:
+    """What a record says of the rights it was made under.
 
     Args:
         today: day in UTC, default that of the clock.
+        sources: whose rights, default all of the sources file.
 
     Raises:
         InputError: a file that does not say what it must, or a list or register that is not there.
     """
-    files = _read(settings)
+    files = _read(settings, sources)
     consents, approvals = files.register.consents, files.policy.licences.approvals
     days = [day for one in (*consents, *approvals) for day in one.days()]
     return _config(settings, files, last_change(days, today or datetime.now(UTC).date()))
 
 
-def permissions_of(settings: Settings, config: Mapping[str, Any]) -> Permissions:
-    """The permissions that a config stands for.
+def permissions_of(
+    settings: Settings, config: Mapping[str, Any], sources: Sequence[Governed] | None = None
+) -> Permissions:
+    """The permissions that a config (`rights_config`, of the same sources) stands for.
 
     Raises:
         InputError: as `rights_config`, or a file that has changed since the config was made.
     """
-    files = _read(settings)
+    files = _read(settings, sources)
     as_of = date.fromisoformat(config["as_of"]) if config["as_of"] else None
     now = _config(settings, files, as_of)
     changed = sorted(name for name, value in now.items() if config.get(name) != value)
@@ -78,8 +81,9 @@ def permissions_of(settings: Settings, config: Mapping[str, Any]) -> Permissions
     return Permissions(files.sources, files.policy, files.register, as_of, outs)
 
 
-def _read(settings: Settings) -> _Files:
-    policy, sources = rights_policy(settings), sources_of(settings)
+def _read(settings: Settings, chosen: Sequence[Governed] | None) -> _Files:
+    policy = rights_policy(settings)
+    sources = list(sources_of(settings) if chosen is None else chosen)
     folder = settings.assets / "policies"
     home = settings.sources.resolve().parent
     return _Files(

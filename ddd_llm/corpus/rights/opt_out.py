@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from ddd_llm.corpus.rights.addresses import Address, OptOutList, address, addresses_of
 from ddd_llm.corpus.rights.robots import Robots
-from ddd_llm.corpus.sources import Source
+from ddd_llm.corpus.sources import Governed
 
 Against = tuple[str, str]
 OPTED_OUT = "opted_out"
@@ -30,7 +30,7 @@ class OptOuts:
         agents: Sequence[str],
         lists: Mapping[str, OptOutList],
         robots: Mapping[str, Sequence[str | None]],
-        sources: Sequence[Source],
+        sources: Sequence[Governed],
     ) -> None:
         self._agents = tuple(dict.fromkeys(agents))
         self._lists = dict(lists)
@@ -41,7 +41,7 @@ class OptOuts:
                 site = address(file.site or source.url_prefix or "")
                 sites.setdefault(site.host if site else "", []).append(None if text is None else Robots(text))
 
-    def against(self, source: Source, locator: str, reserved: bool) -> Against | None:
+    def against(self, source: Governed, locator: str, reserved: bool) -> Against | None:
         """(reason, sentence) why a document may not be learned from, None when nobody asked for that.
 
         Args:

@@ -21,7 +21,7 @@ from ddd_llm.corpus.rights.opt_out import OPTED_OUT, Against, OptOuts
 from ddd_llm.corpus.rights.policy import RightsPolicy
 from ddd_llm.corpus.rights.records import FOR_PERSONAL_DATA, DocumentRights, LegalBasis
 from ddd_llm.corpus.rights.scopes import Scopes
-from ddd_llm.corpus.sources import Source
+from ddd_llm.corpus.sources import Governed
 
 UNKNOWN_SOURCE = "unknown_source"
 
@@ -56,7 +56,7 @@ class Permissions:
 
     def __init__(
         self,
-        sources: Iterable[Source],
+        sources: Iterable[Governed],
         policy: RightsPolicy,
         register: ConsentRegister,
         as_of: date | None,
@@ -133,7 +133,7 @@ class Permissions:
         """The provenance records that were asked for so far, by source and entries."""
         return dict(self._records)
 
-    def _against_source(self, source: Source) -> Against | None:
+    def _against_source(self, source: Governed) -> Against | None:
         if source.licence is None:
             return "no_licence", "the source names no licence"
         if source.licence_evidence is None:
@@ -153,7 +153,7 @@ class Permissions:
         return None
 
     def _against_ground(
-        self, source: Source, entries: Sequence[DocumentRights], covering: Sequence[Consent]
+        self, source: Governed, entries: Sequence[DocumentRights], covering: Sequence[Consent]
     ) -> Against | None:
         grounds = [(source.legal_basis, source.legal_basis_evidence, _personal(source))]
         for entry in entries:
@@ -180,6 +180,6 @@ class Permissions:
         return "consent_withdrawn", f"consent {withdrawn.id} was withdrawn on {withdrawn.withdrawn_on}"
 
 
-def _personal(one: Source | DocumentRights) -> bool:
+def _personal(one: Governed | DocumentRights) -> bool:
     """Whether a record says, or its provenance implies, that the documents are about identifiable people."""
     return one.personal_data is True or (one.provenance is not None and one.provenance.names_personal_data)
