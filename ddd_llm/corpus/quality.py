@@ -18,8 +18,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ddd_llm.corpus.filters.document import Document
 from ddd_llm.corpus.filters.policy import CurationPolicy
-from ddd_llm.corpus.quality_document import Document
 from ddd_llm.platform.settings import CHECKOUT
 
 DECISIONS = pa.schema(

@@ -15,9 +15,9 @@ import pytest
 from safetensors.numpy import save
 
 from ddd_llm.corpus.filters.classifier import Classifier
+from ddd_llm.corpus.filters.document import Document
 from ddd_llm.corpus.filters.policy import CurationPolicy
 from ddd_llm.corpus.quality import judge
-from ddd_llm.corpus.quality_document import Document
 from ddd_llm.platform.inputs import InputError
 
 GOOD = ["Return the number of items in the queue.", "The value is read from the file at each call.", "Raise an error."]

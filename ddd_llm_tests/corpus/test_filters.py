@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ddd_llm.corpus.dedup.words import tokenise
+from ddd_llm.corpus.filters.document import Document
 from ddd_llm.corpus.filters.policy import CurationPolicy
 from ddd_llm.corpus.filters.rule import Measured
-from ddd_llm.corpus.quality_document import Document
 
 FILE = Path(__file__).parents[2] / "assets" / "policies" / "curation-web.yaml"
 WEB = CurationPolicy.model_validate(yaml.safe_load(FILE.read_text(encoding="utf-8")))

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from ddd_llm.corpus.filters.document import DOCSTRING, Document
 from ddd_llm.corpus.filters.policy import CurationPolicy, approval_verdict
 from ddd_llm.corpus.quality import BORDERLINE, DECISIONS, curate, judge, keep_rates
-from ddd_llm.corpus.quality_document import DOCSTRING, Document
 
 POLICY_FILE = Path(__file__).parents[2] / "assets" / "policies" / "curation.yaml"
 POLICY = CurationPolicy.model_validate(yaml.safe_load(POLICY_FILE.read_text(encoding="utf-8")))

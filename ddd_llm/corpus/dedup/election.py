@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from ddd_llm.corpus.dedup import walk
 from ddd_llm.corpus.dedup.candidates import Groups
+from ddd_llm.corpus.dedup.prefixes import Prefixes, count_shingles, prefixes
 from ddd_llm.corpus.dedup.sets import SetSource, ShingleSets
 
 LARGE_GROUP = 64
@@ -93,7 +94,7 @@ class _Walker:
         walk.enter_first(self._lists, kept)
         places = np.flatnonzero(self._large)
         for first in range(0, len(places), block):
-            walk.count_shingles(sets(self._members[places[first : first + block]]).hashes, self._counters)
+            count_shingles(sets(self._members[places[first : first + block]]).hashes, self._counters)
         history = places[places < kept]
         for first in range(0, len(history), block):
             here = history[first : first + block]
@@ -126,9 +127,9 @@ class _Walker:
         )  # fmt: skip
         return last
 
-    def _prefixes(self, own: ShingleSets, places: npt.NDArray[np.int64]) -> walk.Prefixes:
+    def _prefixes(self, own: ShingleSets, places: npt.NDArray[np.int64]) -> Prefixes:
         # Of those in large groups; there is room for their entries afterwards.
-        rare = walk.prefixes(own.hashes, own.offsets, self._large[places], self._counters, self._threshold)
+        rare = prefixes(own.hashes, own.offsets, self._large[places], self._counters, self._threshold)
         wanted = int(self._chains.used[0]) + len(rare.keys)
         if wanted > len(self._chains.entries):
             grown = np.empty((max(wanted, 2 * len(self._chains.entries)), 3), np.int32)

@@ -32,6 +32,7 @@ import numpy as np
 P = ParamSpec("P")
 R = TypeVar("R")
 _ENTRY = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p)
+_RAISED = -1  # numba's other negative results are not errors
 _SEAL = hashlib.blake2b().digest_size
 
 
@@ -110,9 +111,9 @@ def scalar(argument: Any) -> tuple[str, str]:
     """A number's kind and how `struct` packs it. Raises TypeError: not a number that kernels take."""
     if isinstance(argument, np.uint64):
         return "uint64", "Q"
-    if isinstance(argument, int | np.integer):
+    if isinstance(argument, (int, np.integer)):
         return "int64", "q"
-    if isinstance(argument, float | np.floating):
+    if isinstance(argument, float):
         return "float64", "d"
     raise TypeError(f"kernels do not take {type(argument).__name__}")
 
@@ -136,7 +137,7 @@ def _entry(compiled: Kernel[..., Any], key: str, arguments: tuple[Any, ...]) -> 
     def call(block: bytes) -> Any:
         found, raised = result(), ctypes.c_void_p()
         status = function(ctypes.addressof(found), ctypes.addressof(raised), block)
-        if status > 0:
+        if status > 0 or status == _RAISED:
             raise RuntimeError(f"kernel {compiled.function.__qualname__} failed with status {status}")
         return None if kind == b"none" else found.value
 
@@ -166,7 +167,8 @@ def _places(function: Callable[..., Any], key: str) -> Iterator[Path]:
         told = "\0".join((_made_by(), source.read_text(), function.__qualname__, key))
     except OSError:
         return
-    name = f"{source.stem}.{function.__name__}.{hashlib.blake2b(told.encode(), digest_size=16).hexdigest()}.o"
+    kinds, digest = (hashlib.blake2b(one.encode(), digest_size=8).hexdigest() for one in (key, told))
+    name = f"{source.stem}.{function.__name__}.{kinds}.{digest}.o"
     if folder := os.environ.get("NUMBA_CACHE_DIR"):
         yield Path(folder) / name
         return
@@ -193,6 +195,10 @@ def _keep(function: Callable[..., Any], key: str, code: bytes) -> None:
             with tempfile.NamedTemporaryFile(dir=place.parent, prefix=f".{place.name}-", delete=False) as file:
                 file.write(hashlib.blake2b(code).digest() + code)
             os.replace(file.name, place)
+            if place.parent.name == "__pycache__":  # of this checkout alone: what the kernel was before is of no use
+                for old in place.parent.glob(f"{place.name.rsplit('.', 2)[0]}.*.o"):
+                    if old != place:
+                        old.unlink(missing_ok=True)
         except OSError:
             continue
         return

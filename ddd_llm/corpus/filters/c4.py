@@ -15,8 +15,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from ddd_llm.corpus.filters.document import Document
 from ddd_llm.corpus.filters.rule import Measured, Rule
-from ddd_llm.corpus.quality_document import Document
 
 POLICY_PHRASES = (
     "terms of use",

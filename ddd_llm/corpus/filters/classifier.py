@@ -23,9 +23,9 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from ddd_llm.corpus.filters.document import Document
 from ddd_llm.corpus.filters.fasttext_file import labels_of
 from ddd_llm.corpus.filters.rule import Measured, Question, Rule
-from ddd_llm.corpus.quality_document import Document
 from ddd_llm.platform.inputs import InputError
 
 Score = Callable[[list[str]], float]

@@ -12,8 +12,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from ddd_llm.corpus.filters.document import Document
 from ddd_llm.corpus.filters.rule import Measured, Rule
-from ddd_llm.corpus.quality_document import Document
 
 _LETTER = re.compile(r"[^\W\d_]")
 _HASHES = re.compile(r"#+")

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from ddd_llm.corpus.fairness import FairnessPolicy
 from ddd_llm.corpus.filters.c4 import CurlyBrackets, FewSentences, LoremIpsum, PhraseLines
 from ddd_llm.corpus.filters.classifier import Classifier
+from ddd_llm.corpus.filters.document import Code, Document
 from ddd_llm.corpus.filters.fineweb import FewPunctuatedLines, RepeatedLines, ShortLines
 from ddd_llm.corpus.filters.gopher import (
     BulletLines,
@@ -27,7 +28,6 @@ from ddd_llm.corpus.filters.gopher import (
 )
 from ddd_llm.corpus.filters.repetition import DuplicateBlocks, DuplicateGrams, TopGram
 from ddd_llm.corpus.filters.technical import Boilerplate, Language, Undecoded
-from ddd_llm.corpus.quality_document import Code, Document
 from ddd_llm.store.canonical import digest_value
 
 AnyRule = Annotated[

@@ -14,8 +14,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
+from ddd_llm.corpus.filters.document import Document
 from ddd_llm.corpus.filters.rule import Measured, Rule
-from ddd_llm.corpus.quality_document import Document
 
 
 class _Share(Rule):

@@ -12,7 +12,7 @@ from typing import ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from ddd_llm.corpus.quality_document import Document
+from ddd_llm.corpus.filters.document import Document
 
 
 class Measured(NamedTuple):

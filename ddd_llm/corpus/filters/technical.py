@@ -11,8 +11,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
+from ddd_llm.corpus.filters.document import Document
 from ddd_llm.corpus.filters.rule import Measured, Rule
-from ddd_llm.corpus.quality_document import Document
 
 _BLANK = re.compile(r"\s+")
 

@@ -16,11 +16,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ddd_llm.corpus.filters.document import DOCSTRING
 from ddd_llm.corpus.passes.blocks import text_blocks
 from ddd_llm.corpus.passes.outcome import Outcome, drop
 from ddd_llm.corpus.passes.paragraphs import code, hashes, key, spans
 from ddd_llm.corpus.passes.policy import BoilerplatePolicy
-from ddd_llm.corpus.quality_document import DOCSTRING
 from ddd_llm.corpus.text import normalise
 
 RULE = "boilerplate/1"

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ddd_llm.corpus.filters.document import DOCSTRING
 from ddd_llm.corpus.passes import blocks
 from ddd_llm.corpus.passes.boilerplate import REASON, RULE, remove_boilerplate
 from ddd_llm.corpus.passes.paragraphs import code, hashes, key, spans
 from ddd_llm.corpus.passes.policy import BoilerplatePolicy
-from ddd_llm.corpus.quality_document import DOCSTRING
 from ddd_llm.corpus.text import normalise
 from ddd_llm_tests.corpus.passes.helpers import documents
 
