@@ -11,7 +11,7 @@ Documents are walked in blocks; a block's sets, and those of kept documents that
 Within a small group all kept members are compared. In a large one, where a template gives many documents the same
 words, what differs is rare: there a kept document is found by its rarest shingles (prefix filtering, S. Chaudhuri,
 V. Ganti, R. Kaushik, ICDE 2006, with the size-aware prefixes of C. Xiao and others, WWW 2008), which no two documents at
-the threshold can fail to share.
+the threshold can fail to share; and of those found so, most that are too unlike are told by bitmaps of their sets.
 """
 
 from dataclasses import dataclass
@@ -82,8 +82,14 @@ class _Walker:
         walk.in_large_group(self._lists, self._large)
         any_large = bool(self._large.any())
         self._counters = np.zeros(_COUNTERS if any_large else 1, np.int32)
+        rows = np.where(self._large, np.cumsum(self._large) - 1, -1).astype(np.int32)
+        self._maps = walk.Maps(np.empty((self._large.sum(), 8), np.uint64), rows, np.zeros(count, np.int32))
         heads = np.full(_HEADS if any_large else 1, -1, np.int32)
-        self._chains = walk.Chains(heads, np.empty((0, 3), np.int32), np.zeros(1, np.int64))
+        self._chains = walk.Chains(
+            heads, np.zeros(len(heads), np.int32), np.empty((0, 3), np.int32), np.empty(self._large.sum(), np.int32),
+            np.zeros(2, np.int64),
+        )  # fmt: skip
+        self._dear = np.zeros(max(block, 1), np.bool_)
         self._slots, self._found = np.full(count, -1, np.int32), np.empty(count, np.int32)
         self._listed, self._met, self._times = (
             np.full(count, -1, np.int32),
@@ -98,16 +104,20 @@ class _Walker:
         history = places[places < kept]
         for first in range(0, len(history), block):
             here = history[first : first + block]
-            rare = self._prefixes(sets(self._members[here]), here)
+            own = sets(self._members[here])
+            walk.draw(self._maps, here, own.hashes, own.offsets)
+            rare = self._prefixes(own, here)
             walk.enter_rare_rows(self._chains, rare, here)
 
     def advance(self, first: int, last: int) -> int:
         """Decide members [first, last), or fewer where they look at very many others; returns where to go on."""
         own = self._sets(self._members[first:last])
+        walk.draw(self._maps, np.arange(first, last), own.hashes, own.offsets)
         while True:
             rare = self._prefixes(own, np.arange(first, last))
             looked_at = walk.needed(
-                self._lists, self._chains, rare, first, last, self._least, self._met, self._times, self._listed, self._found
+                self._lists, self._chains, rare, self._maps, first, last, self._least, self._threshold, self._met, self._times,
+                self._listed, self._dear, self._found,
             )  # fmt: skip
             if looked_at <= _MOST_SETS or last - first == 1:
                 break
@@ -117,12 +127,13 @@ class _Walker:
             own = ShingleSets(own.hashes[: own.offsets[last - first]], own.offsets[: last - first + 1])
         others = np.sort(self._found[:looked_at])
         more = self._sets(self._members[others])
+        table = np.empty(1 << (2 * max(8, int(own.sizes.max()))).bit_length(), np.uint64)
         self._slots[first:last] = np.arange(last - first)
         self._slots[others] = np.arange(last - first, last - first + len(others))
         walk.elect(
-            self._lists, self._chains, rare, first, last, self._least, np.concatenate((own.hashes, more.hashes)),
-            np.concatenate((own.offsets, own.offsets[-1] + more.offsets[1:])), self._slots, self._met, self._times,
-            self._threshold, np.empty(1 << (2 * max(8, int(own.sizes.max()))).bit_length(), np.uint64),
+            self._lists, self._chains, rare, self._maps, first, last, self._least,
+            np.concatenate((own.hashes, more.hashes)), np.concatenate((own.offsets, own.offsets[-1] + more.offsets[1:])),
+            self._slots, self._met, self._times, self._dear, self._threshold, table,
             self.leader, self.similarity,
         )  # fmt: skip
         return last

@@ -22,6 +22,7 @@ import threading
 from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import metadata
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar
 
@@ -109,9 +110,9 @@ def _take(argument: Any, kinds: list[str], layout: list[str], values: list[Any])
 
 def scalar(argument: Any) -> tuple[str, str]:
     """A number's kind and how `struct` packs it. Raises TypeError: not a number that kernels take."""
-    if isinstance(argument, np.uint64):
+    if isinstance(argument, np.generic) and argument.dtype == np.uint64:
         return "uint64", "Q"
-    if isinstance(argument, (int, np.integer)):
+    if isinstance(argument, Integral):
         return "int64", "q"
     if isinstance(argument, float):
         return "float64", "d"

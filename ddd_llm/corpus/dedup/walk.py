@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ddd_llm.corpus.dedup.jit import kernel
+from ddd_llm.corpus.dedup.jit import count_ones, kernel
 
 _U64 = np.uint64
 _MULTIPLIER = _U64(0x9E3779B97F4A7C15)
@@ -29,11 +29,50 @@ class Lists(NamedTuple):
 
 
 class Chains(NamedTuple):
-    """Kept members of large groups: entry `e` is (member, next entry of its chain, whether in its short prefix)."""
+    """Kept members of large groups, `kept[:used[1]]`, chained by their prefixes: entry `e`, one of `used[0]`, is (member, next
+    entry of its chain, whether in its short prefix)."""
 
     heads: npt.NDArray[np.int32]
+    lengths: npt.NDArray[np.int32]
     entries: npt.NDArray[np.int32]
+    kept: npt.NDArray[np.int32]
     used: npt.NDArray[np.int64]
+
+
+class Maps(NamedTuple):
+    """Of each member its set's size, and of members of large groups a bitmap of 512 bits: `bits[rows[member]]`.
+
+    A shingle flips one bit, so that two sets differ in at least as many shingles as their bitmaps in bits (E. Sandes, G.
+    Teodoro, A. Melo, Bitmap filter: speeding up exact set similarity joins, Information Systems 88, 2020).
+    """
+
+    bits: npt.NDArray[np.uint64]
+    rows: npt.NDArray[np.int32]
+    sizes: npt.NDArray[np.int32]
+
+
+@kernel
+def draw(maps, members, hashes, offsets):
+    """Note sizes, and bitmaps of those that have one, of some members with these sets."""
+    for i in range(len(members)):
+        maps.sizes[members[i]] = offsets[i + 1] - offsets[i]
+        row = maps.rows[members[i]]
+        if row >= 0:
+            maps.bits[row] = 0
+            for k in range(offsets[i], offsets[i + 1]):
+                place = hashes[k] >> _U64(55)
+                maps.bits[row, np.int64(place >> _U64(6))] ^= _U64(1) << (place & _U64(63))
+
+
+@kernel
+def _may_reach(maps, one, other, threshold):
+    # Whether two sets, by sizes and bitmaps, can have the similarity.
+    total = maps.sizes[one] + maps.sizes[other]
+    apart = 0
+    for k in range(maps.bits.shape[1]):
+        apart += count_ones(maps.bits[maps.rows[one], k] ^ maps.bits[maps.rows[other], k])
+    apart = max(apart, abs(maps.sizes[one] - maps.sizes[other]))
+    return total - apart >= 2 * threshold / (1 + threshold) * total - 1e-6
 
 
 @kernel
@@ -70,6 +109,9 @@ def _chain(key, chains):
 @kernel
 def enter_rare(chains, rare, row, member):
     """Chain a kept member of large groups by its prefix; there must be room."""
+    if rare.offsets[row] < rare.offsets[row + 1]:
+        chains.kept[chains.used[1]] = member
+        chains.used[1] += 1
     for position in range(rare.offsets[row + 1] - rare.offsets[row]):
         head = _chain(rare.keys[rare.offsets[row] + position], chains)
         entry = chains.used[0]
@@ -77,6 +119,7 @@ def enter_rare(chains, rare, row, member):
         chains.entries[entry, 1] = chains.heads[head]
         chains.entries[entry, 2] = position < rare.short[row]
         chains.heads[head] = entry
+        chains.lengths[head] += 1
         chains.used[0] += 1
 
 
@@ -98,8 +141,20 @@ def _meet(other, mark, met, times):
 
 
 @kernel
-def needed(lists, chains, rare, first, last, least, met, times, listed, found):
-    """Find the kept members before `first` that may be compared with one in [first, last); returns how many."""
+def _is_dear(chains, rare, row):
+    # Whether a row's chains are longer than it takes to look at every kept member of a large group.
+    length = 0
+    for position in range(rare.offsets[row], rare.offsets[row + 1]):
+        length += chains.lengths[_chain(rare.keys[position], chains)]
+    return length > chains.used[1]
+
+
+@kernel
+def needed(lists, chains, rare, maps, first, last, least, threshold, met, times, listed, dear, found):
+    """Find the kept members before `first` that may be compared with one in [first, last); returns how many.
+
+    `dear` gets for each member whether its chains are not worth following.
+    """
     count = 0
     for member in range(first, last):
         mark = -2 - member  # not what `elect` marks with
@@ -112,21 +167,37 @@ def needed(lists, chains, rare, first, last, least, met, times, listed, found):
                     found[count] = other
                     count += 1
         row = member - first
-        for position in range(rare.offsets[row + 1] - rare.offsets[row]):
-            entry = chains.heads[_chain(rare.keys[rare.offsets[row] + position], chains)]
-            while entry >= 0:
-                other = chains.entries[entry, 0]
-                if listed[other] != first and (position < rare.short[row] or chains.entries[entry, 2]):
+        dear[row] = _is_dear(chains, rare, row)
+        if dear[row]:
+            for place in range(chains.used[1]):
+                other = chains.kept[place]
+                if listed[other] != first and _may_reach(maps, member, other, threshold):
                     listed[other] = first
                     found[count] = other
                     count += 1
+            continue
+        for position in range(rare.offsets[row + 1] - rare.offsets[row]):
+            entry = chains.heads[_chain(rare.keys[rare.offsets[row] + position], chains)]
+            while entry >= 0:
+                other, in_short = chains.entries[entry, 0], chains.entries[entry, 2]
                 entry = chains.entries[entry, 1]
+                if listed[other] == first or not (position < rare.short[row] or in_short):
+                    continue
+                if met[other] == mark and times[other] >= least:
+                    continue
+                met[other] = mark
+                times[other] = least
+                if _may_reach(maps, member, other, threshold):
+                    listed[other] = first
+                    found[count] = other
+                    count += 1
     return count
 
 
 @kernel
 def elect(
-    lists, chains, rare, first, last, least, hashes, offsets, slots, met, times, threshold, table, leader, similarity
+    lists, chains, rare, maps, first, last, least, hashes, offsets, slots, met, times, dear, threshold, table, leader,
+    similarity,
 ):  # fmt: skip
     """Decide members [first, last) in order: a leader shares at least `least` groups and reaches the threshold.
 
@@ -152,19 +223,32 @@ def elect(
                         best = found
                         leader[member] = other
         row = member - first
-        for position in range(rare.offsets[row + 1] - rare.offsets[row]):
+        for place in range(chains.used[1] if dear[row] else 0):
+            other = chains.kept[place]
+            if (met[other] == member and times[other] >= least) or not _may_reach(maps, member, other, threshold):
+                continue
+            low, high = offsets[slots[other]], offsets[slots[other] + 1]
+            found = _similarity(table[:room], size, hashes, low, high, threshold)
+            better = found > best or (found == best and other < leader[member])
+            if found >= threshold and better and _shared_groups(lists, member, other) >= least:
+                best = found
+                leader[member] = other
+        for position in range(0 if dear[row] else rare.offsets[row + 1] - rare.offsets[row]):
             chained = chains.heads[_chain(rare.keys[rare.offsets[row] + position], chains)]
             while chained >= 0:
                 other, in_short = chains.entries[chained, 0], chains.entries[chained, 2]
                 chained = chains.entries[chained, 1]
                 if (met[other] == member and times[other] >= least) or not (position < rare.short[row] or in_short):
                     continue
-                low, high = offsets[slots[other]], offsets[slots[other] + 1]
                 # The smaller of two sets must be met in its short prefix.
-                if (position >= rare.short[row] and size < high - low) or (not in_short and high - low < size):
+                other_size = maps.sizes[other]
+                if (position >= rare.short[row] and size < other_size) or (not in_short and other_size < size):
                     continue
                 met[other] = member
                 times[other] = least
+                if not _may_reach(maps, member, other, threshold):
+                    continue
+                low, high = offsets[slots[other]], offsets[slots[other] + 1]
                 found = _similarity(table[:room], size, hashes, low, high, threshold)
                 better = found > best or (found == best and other < leader[member])
                 if found >= threshold and better and _shared_groups(lists, member, other) >= least:
