@@ -41,7 +41,7 @@ class Kernel(Generic[P, R]):
     """A function that is compiled at its first call per types of arguments.
 
     Raises (when called):
-        TypeError: an argument that no kernel can take, or an array that is not C-contiguous.
+        TypeError: an argument that no kernel can take, such as an array that is not C-contiguous.
     """
 
     def __init__(self, function: Callable[P, R]) -> None:
@@ -55,11 +55,14 @@ class Kernel(Generic[P, R]):
         for argument in arguments:
             _take(argument, kinds, layout, values)
         key = " ".join(kinds)
-        entry = self._entries.get(key)
-        if entry is None:
-            with _LOCK:
-                entry = self._entries.setdefault(key, _entry(self, key, arguments))
+        entry = self._entries.get(key) or self._made(key, arguments)
         return entry(struct.pack("".join(layout), *values))
+
+    def _made(self, key: str, arguments: tuple[Any, ...]) -> Callable[[bytes], Any]:
+        with _LOCK:
+            if key not in self._entries:
+                self._entries[key] = _entry(self, key, arguments)
+            return self._entries[key]
 
 
 def kernel(function: Callable[P, R]) -> Kernel[P, R]:
@@ -89,8 +92,8 @@ _ENGINES: list[llvm.ExecutionEngine] = []  # they own the machine code
 def _take(argument: Any, kinds: list[str], layout: list[str], values: list[Any]) -> None:
     # What the argument is, and how it is handed over: an array as its address and shape, in 64-bit words.
     if isinstance(argument, np.ndarray):
-        if not argument.flags.c_contiguous:
-            raise TypeError("kernels take C-contiguous arrays only")
+        if not (argument.flags.c_contiguous and argument.dtype.isnative):
+            raise TypeError("kernels take C-contiguous arrays in the machine's byte order only")
         kinds.append(f"{argument.dtype.name}:{argument.ndim}")
         layout.append("q" * (1 + argument.ndim))
         values += (argument.ctypes.data, *argument.shape)
