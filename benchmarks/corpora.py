@@ -6,9 +6,10 @@ FOLDER holds a folder `docs_NAME` per corpus, each with `data.jsonl.gz` (fields 
 where there is one `dedup_pairs_NAME` with `data.jsonl.gz` of the exact pairs at J >= .5 (fields a, b, jaccard), made
 elsewhere; without it the pairs are joined here.
 
-A *wrong drop* is a removed document without a kept one at J >= .8, a *survivor* a kept document with an earlier kept one at
-J >= .8. *Recall* is the share of documents with an earlier kept one at J >= .8 that were removed; *off* the largest
-difference between a removed document's similarity and the pairs'. The funnel goes on with `assets/policies/curation.yaml`.
+A *wrong drop* is a removed document whose named kept one is not kept or not at J >= .8, a *survivor* a kept document with an
+earlier kept one at J >= .8. *Recall* is the share of documents with an earlier kept one at J >= .8 that were removed; *off*
+the largest difference between a removed document's similarity and the pairs'. The funnel goes on with
+`assets/policies/curation.yaml`.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ import pyarrow.parquet as pq
 from ddd_llm.corpus.dedup.files import deduplicate_parquet
 from ddd_llm.corpus.dedup.policy import DedupPolicy
 from ddd_llm.corpus.dedup.similar import similar_pairs
-from ddd_llm.corpus.filters.policy import CurationPolicy
-from ddd_llm.corpus.quality import ASSETS, judge
+from ddd_llm.corpus.policies import curation_policy
+from ddd_llm.corpus.quality import judge
 from ddd_llm.corpus.text import language, normalise
-from ddd_llm.platform.inputs import load_yaml
+from ddd_llm.platform.settings import load_settings
 
 THRESHOLD = 0.8
 
@@ -103,7 +104,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
-    policy = load_yaml(ASSETS / "policies" / "curation.yaml", CurationPolicy)
+    policy = curation_policy(load_settings({}))
     result: dict[str, Any] = {}
     heads = ["in", "removed", "copies", "wrong drops", "survivors", "recall", "off", "by rules", "kept"]
     print(f"{'corpus':>24}" + "".join(f"{head:>13}" for head in heads))

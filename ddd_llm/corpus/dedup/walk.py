@@ -210,29 +210,23 @@ def elect(
         room = 16
         while room < 2 * size:
             room *= 2
-        _fill_table(table[:room], hashes, begin, end)
+        own = table[:room]
+        _fill_table(own, hashes, begin, end)
         best = -1.0
         for entry in range(lists.offsets[member], lists.offsets[member + 1]):
             group = lists.ids[entry]
             for place in range(lists.starts[group], lists.ends[group]):
                 other = lists.kept[place]
                 if _meet(other, member, met, times) == least:
-                    low, high = offsets[slots[other]], offsets[slots[other] + 1]
-                    found = _similarity(table[:room], size, hashes, low, high, threshold)
-                    if found >= threshold and (found > best or (found == best and other < leader[member])):
-                        best = found
-                        leader[member] = other
+                    best = _compare(
+                        lists, own, size, hashes, offsets, slots, least, threshold, leader, member, other, best
+                    )
         row = member - first
         for place in range(chains.used[1] if dear[row] else 0):
             other = chains.kept[place]
             if (met[other] == member and times[other] >= least) or not _may_reach(maps, member, other, threshold):
                 continue
-            low, high = offsets[slots[other]], offsets[slots[other] + 1]
-            found = _similarity(table[:room], size, hashes, low, high, threshold)
-            better = found > best or (found == best and other < leader[member])
-            if found >= threshold and better and _shared_groups(lists, member, other) >= least:
-                best = found
-                leader[member] = other
+            best = _compare(lists, own, size, hashes, offsets, slots, least, threshold, leader, member, other, best)
         for position in range(0 if dear[row] else rare.offsets[row + 1] - rare.offsets[row]):
             chained = chains.heads[_chain(rare.keys[rare.offsets[row] + position], chains)]
             while chained >= 0:
@@ -248,17 +242,24 @@ def elect(
                 times[other] = least
                 if not _may_reach(maps, member, other, threshold):
                     continue
-                low, high = offsets[slots[other]], offsets[slots[other] + 1]
-                found = _similarity(table[:room], size, hashes, low, high, threshold)
-                better = found > best or (found == best and other < leader[member])
-                if found >= threshold and better and _shared_groups(lists, member, other) >= least:
-                    best = found
-                    leader[member] = other
+                best = _compare(lists, own, size, hashes, offsets, slots, least, threshold, leader, member, other, best)
         if best >= 0.0:
             similarity[member] = best
         else:
             enter_kept(lists, member)
             enter_rare(chains, rare, row, member)
+
+
+@kernel
+def _compare(lists, table, size, hashes, offsets, slots, least, threshold, leader, member, other, best):
+    # The best similarity of a member, whose set is in the table, with `other` looked at as well; a new best is its leader.
+    low, high = offsets[slots[other]], offsets[slots[other] + 1]
+    found = _similarity(table, size, hashes, low, high, threshold)
+    better = found > best or (found == best and other < leader[member])
+    if found >= threshold and better and _shared_groups(lists, member, other) >= least:
+        leader[member] = other
+        return found
+    return best
 
 
 @kernel
