@@ -95,7 +95,7 @@ def training(store_uri: str, heads: dict[str, Held], rounds: int, steps: int) ->
 
     from ddd_llm.training.launch import environment, run_plain
     from ddd_llm.training.recipe import SftRecipe
-    from ddd_llm.training.worker import TrainingJob
+    from ddd_llm.training.sft import SftJob
 
     store = open_store(store_uri)
     recipe = SftRecipe.model_validate(heads["sft_model"].record.config | {"steps": steps})
@@ -106,8 +106,7 @@ def training(store_uri: str, heads: dict[str, Held], rounds: int, steps: int) ->
         data = root / "examples.parquet"
         pq.write_table(store.read_table(heads["instruction_dataset"].record.tables["examples"]), data)
         for number in range(rounds):
-            job = TrainingJob(
-                kind="sft",
+            job = SftJob(
                 base=base,
                 dataset=data,
                 recipe=recipe,

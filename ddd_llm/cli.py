@@ -14,13 +14,18 @@ from typing import Annotated, Any
 
 import typer
 
+from ddd_llm.feedback.commands import annotate
+from ddd_llm.platform.inputs import InputError
 from ddd_llm.platform.settings import Settings, load_settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Lineage answers and care of the store.")
 audit = typer.Typer(no_args_is_help=True, help="Where a model version came from, and whether every byte still says so.")
 stores = typer.Typer(no_args_is_help=True, help="Care of the artifact store.")
+plans = typer.Typer(help="Plans that must be approved before anything is trained.")
 app.add_typer(audit, name="audit")
 app.add_typer(stores, name="store")
+app.add_typer(plans, name="plans")
+app.add_typer(annotate, name="annotate")
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")]
 Home = Annotated[
@@ -199,6 +204,51 @@ def gc(
     _answer(done, json_, lambda: f"{word}: " + ", ".join(f"{value:,} {name}" for name, value in done.items()))
 
 
+def _survey() -> list[Any]:
+    from datetime import date
+
+    import ddd_llm.corpus.plans
+    import ddd_llm.evaluation.plans
+    import ddd_llm.feedback.plans
+    import ddd_llm.instructions.plans  # noqa: F401
+    from ddd_llm.platform.readiness import survey
+
+    return survey(load_settings(), date.today())
+
+
+@plans.callback(invoke_without_command=True)
+def list_plans(context: typer.Context, json_: Json = False) -> None:
+    """Which plans a training asks for, and whether each is approved as it stands. Exit status 1 when one is not."""
+    if context.invoked_subcommand is not None:
+        return
+    rows = [row.as_dict() for row in _survey()]
+    for row in rows:
+        row["state"] = row["objection"] or "approved"
+    _answer({"plans": rows}, json_, lambda: _table(rows, ["plan", "file", "version", "approved_by", "state"]))
+    if any(row["objection"] for row in rows):
+        raise typer.Exit(1)
+
+
+@plans.command("approve")
+def approve_plan(
+    file: Path, by: Annotated[str, typer.Option("--by", help="Name of the person who answers for it.")]
+) -> None:
+    """Approve a plan as it stands now: writes name, date, version and digest into its file."""
+    from datetime import date
+
+    from ddd_llm.platform.approvals import approve
+
+    known = {Path(row.file).resolve(): row for row in _survey() if row.digest}
+    row = known.get(file.resolve())
+    if row is None:
+        raise WrongUseError(f"{file} is none of the plans: `ddd-llm plans` lists them")
+    try:
+        approve(file, row.version, row.digest, by, date.today())
+    except ValueError as error:
+        raise WrongUseError(str(error)) from None
+    print(f"{file}: version {row.version} approved by {by} ({row.digest})")
+
+
 @app.command()
 def doctor(json_: Json = False) -> None:
     """Check settings, input files, keys and store, and say what to mend."""
@@ -216,7 +266,7 @@ def main() -> None:
 
     try:
         app()
-    except WrongUseError as error:
+    except (WrongUseError, InputError) as error:
         print(f"ddd-llm: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     except StoreError as error:

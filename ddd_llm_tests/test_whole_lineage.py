@@ -99,6 +99,14 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
         "max_length": 2048,
         "threads": 1,
     }
+    recipe["dpo"] |= {
+        "steps": 3,
+        "save_every": 1,
+        "max_length": 2048,
+        "batch_size": 2,
+        "held_out_pairs": 6,
+        "threads": 1,
+    }
     recipe["dataset"] |= {"train_size": 200, "validation_size": 20, "test_size": 200, "package_share": 1.0}
     recipe["evaluation"] = {
         "suite": {"open_book_items": 120},
@@ -181,6 +189,25 @@ def test_what_was_trained_on_is_recorded_and_is_train_only(installation: Install
     assert 0 < len(used) == len(set(used)) <= 24
     assert set(used) <= train
     assert {name.rpartition(".")[2] for name in tuned.record.files} <= {"json", "safetensors", "png"}
+
+
+def test_feedback_of_every_origin_reaches_the_aligned_model_and_says_so(installation: Installation) -> None:
+    session, store = Session.current(installation.store), installation.store
+    pairs = store.read_table(session.read("preference_pairs").record.tables["pairs"]).to_pylist()
+    origins = {origin for row in pairs for origin in row["origins"]}
+    assert origins == {"demo", "adversarial", "constructed"}
+    assert all(row["annotators"] and row["label_ids"] for row in pairs if "demo" in row["origins"])
+    examples = store.read_table(session.read("instruction_dataset").record.tables["examples"]).to_pylist()
+    documents = {source for row in examples for source in row["source_ids"]}
+    assert all(set(row["source_ids"]) <= documents for row in pairs if "constructed" in row["origins"])
+    aligned = session.read("dpo_model")
+    used = set(store.read_table(aligned.record.tables["trained_on"])["id"].to_pylist())
+    assert used and used <= {row["id"] for row in pairs if row["split"] == "train"}
+    assert {pin.asset for pin in aligned.record.inputs} == {"base_model", "sft_model", "preference_pairs"}
+    plans = {row["plan"] for row in aligned.record.summary["plans"]}
+    assert len(plans) == 5
+    verdicts = store.read_bytes(session.read("annotator_agreement").record.files["verdicts.json"])
+    assert {outcome for outcome, _ in json.loads(verdicts).values()} == {"pass"}
 
 
 def test_other_homes_with_the_same_keys_have_the_same_digests(installation: Installation, tmp_path: Path) -> None:

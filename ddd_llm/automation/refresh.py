@@ -29,7 +29,6 @@ def refresh(settings: Settings, instance: dg.DagsterInstance, store: ArtifactSto
     Raises:
         InputError: a file that people edit does not say what it must.
     """
-    from ddd_llm.automation.sensors import JOB
     from ddd_llm.corpus.capture import RAW, next_batch
     from ddd_llm.definitions import defs
 
@@ -53,15 +52,14 @@ def refresh(settings: Settings, instance: dg.DagsterInstance, store: ArtifactSto
         return not found.blocked
     for item in found.stale:
         print(f"stale: {item.asset}{f'[{item.partition}]' if item.partition else ''}: {'; '.join(item.why)}")
-    job = defs.resolve_job_def(JOB)
+    job = defs.resolve_implicit_global_asset_job_def()
     for request in todo:
-        if request.partition is not None:
+        if request.partition is not None and any(GRAPH[name].partitioned for name in request.assets):
             register_batches(instance, [request.partition])
-        partitioned_only = request is not todo[-1]
         result = job.execute_in_process(
             instance=instance,
-            partition_key=request.partition or (session.partitions(RAW) or [None])[-1],
-            asset_selection=[dg.AssetKey(name) for name in request.assets] if partitioned_only else None,
+            partition_key=request.partition,
+            asset_selection=[dg.AssetKey(name) for name in request.assets],
             run_config={"loggers": {"console": {}}},
             tags={"ddd_llm/started_by": "make demo"},
             raise_on_error=False,

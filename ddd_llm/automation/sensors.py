@@ -98,7 +98,8 @@ def _ask(context: dg.SensorEvaluationContext, todo: list[Request], why: str) -> 
         return dg.SkipReason(f"asked {asked.times if asked else 0} times already; next try later. {why}")
     times = (asked.times if asked else 0) + 1
     cursor["asked"] = {key: {"at": now, "times": times}}
-    new = [BATCHES.build_add_request([request.partition])] if request.partition else []
+    batch = request.partition if any(GRAPH[name].partitioned for name in request.assets) else None
+    new = [BATCHES.build_add_request([batch])] if batch else []
     return dg.SensorResult(
         run_requests=[_run_request(request, f"{key}-{times}")],
         dynamic_partitions_requests=new,

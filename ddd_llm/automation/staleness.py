@@ -41,7 +41,7 @@ def survey(store: ArtifactStore, settings: Settings, verify: bool = False) -> Su
     blocked: list[Stale] = []
     libraries: dict[str, None] = {}
     for node in GRAPH:
-        for partition in batches if node.partitioned else [None]:
+        for partition in node.variants or (batches if node.partitioned else [None]):
             found = status(session, node, settings, partition, verify)
             libraries.update(dict.fromkeys(found.libraries))
             if found.state == "stale":
@@ -53,14 +53,15 @@ def survey(store: ArtifactStore, settings: Settings, verify: bool = False) -> Su
 
 @dataclass(frozen=True)
 class Request:
-    """One run to start: its batch (None for a run of unpartitioned assets only) and its assets, downstream included."""
+    """One run to start: its batch or variant (None for a run of unpartitioned assets only) and its assets."""
 
     partition: str | None
     assets: tuple[str, ...]
 
 
 def requests(found: Survey, new_batch: str | None) -> list[Request]:
-    """The runs that bring everything up to date. All but the last only prepare a batch.
+    """The runs that bring everything up to date, in order: batches first, the last of them with all that follows; then every
+    variant; then what reads the variants.
 
     Assets downstream of a stale one are asked for along with it: they look at their own fingerprint when their turn comes
     and do nothing if their inputs' bytes turn out the same.
@@ -68,12 +69,17 @@ def requests(found: Survey, new_batch: str | None) -> list[Request]:
     wanted = {item.asset for item in found.stale} | ({BATCH_ROOT} if new_batch else set())
     if not wanted:
         return []
-    assets = GRAPH.downstream(wanted)
-    batched = tuple(node.name for node in GRAPH if node.name in assets and node.partitioned)
-    whole = tuple(node.name for node in GRAPH if node.name in assets)
-    batches = sorted({item.partition for item in found.stale if item.partition is not None} - {new_batch})
-    if new_batch:
-        batches.append(new_batch)
-    if not batches:
-        return [Request(None, tuple(name for name in whole if name not in batched))]
-    return [Request(batch, batched) for batch in batches[:-1]] + [Request(batches[-1], whole)]
+    assets = [node for node in GRAPH if node.name in GRAPH.downstream(wanted)]
+    last = GRAPH.reads_variants()
+    first = tuple(node.name for node in assets if not node.variants and node.name not in last)
+    batches = sorted({i.partition for i in found.stale if i.partition is not None and GRAPH[i.asset].partitioned})
+    batches = [b for b in batches if b != new_batch] + ([new_batch] if new_batch else [])
+    batched = tuple(node.name for node in assets if node.partitioned)
+    todo = [Request(batch, batched) for batch in batches[:-1]]
+    if batches:
+        todo.append(Request(batches[-1], first))
+    else:
+        todo.append(Request(None, tuple(name for name in first if name not in batched)))
+    todo += [Request(variant, (node.name,)) for node in assets for variant in node.variants]
+    todo.append(Request(None, tuple(node.name for node in assets if node.name in last)))
+    return [request for request in todo if request.assets]

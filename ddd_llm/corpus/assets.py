@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+import ddd_llm.corpus.plans  # noqa: F401  (adds its plan to those a training asks for)
 from ddd_llm.corpus.capture import capture_config, root_of, sources_of
 from ddd_llm.platform.expectations import suite_names
 from ddd_llm.platform.lineage import lineage_asset

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ddd_llm.platform.inputs import load_section, load_yaml
+import ddd_llm.evaluation.plans  # noqa: F401  (adds its plan to those a training asks for)
+from ddd_llm.platform.inputs import load_section
 from ddd_llm.platform.lineage import lineage_asset, lineage_check
 from ddd_llm.platform.nodes import Config
 from ddd_llm.platform.settings import Settings
@@ -111,9 +112,10 @@ def model_answers(step: Step) -> None:
 
 
 def _gate_config(settings: Settings) -> Config:
-    from ddd_llm.evaluation.gate import GatePolicy
+    from ddd_llm.evaluation.gate import load_gate
+    from ddd_llm.platform.approvals import FIELDS
 
-    return {"gate": load_yaml(settings.assets / "policies" / "gate.yaml", GatePolicy).model_dump(mode="json")}
+    return {"gate": load_gate(settings).model_dump(mode="json", exclude=set(FIELDS))}
 
 
 @lineage_asset(

@@ -10,14 +10,19 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from ddd_llm.evaluation.delta import BASE, CHAMPION, TUNED, DeltaResult
 from ddd_llm.evaluation.statistics import wilson_interval
+from ddd_llm.platform.approvals import Approvable
+from ddd_llm.platform.inputs import load_yaml
+from ddd_llm.platform.settings import Settings
+
+FILE = "policies/gate.yaml"
 
 
-class GatePolicy(BaseModel):
-    """Thresholds of the gate; see `assets/policies/gate.yaml` for what each means."""
+class GatePolicy(Approvable):
+    """Thresholds of the gate, the evaluation criteria; see `assets/policies/gate.yaml` for what each means."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -198,3 +203,8 @@ def _lost(result: DeltaResult, against: str) -> tuple[str, ...]:
     other = {row["id"]: row["score"] for row in result.rows(against)}
     pairs = ((row["id"], row["score"], other.get(row["id"])) for row in result.rows(TUNED))
     return tuple(item for item, tuned, score in pairs if tuned is not None and score is not None and tuned < score)
+
+
+def load_gate(settings: Settings) -> GatePolicy:
+    """The thresholds as people wrote them. Raises InputError."""
+    return load_yaml(settings.assets / FILE, GatePolicy)

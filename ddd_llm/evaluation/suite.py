@@ -49,7 +49,7 @@ class SuiteError(ValueError):
 
 
 def select_suite(dataset: pa.Table, config: SuiteConfig) -> pa.Table:
-    """Choose test items by a stable hash of their ids, shared evenly between the tasks of each slice.
+    """Choose test items by a stable hash of what they say, shared evenly between the tasks of each slice.
 
     A task with fewer items than its share gives all it has and the others give more. The choice does not depend on the order
     of the rows, and new items displace old ones only where they hash lower.
@@ -88,11 +88,13 @@ def _by_task(rows: list[dict[str, Any]], slice_: str, seed: int) -> dict[str, li
     for row in rows:
         if row["slice"] == slice_:
             tasks[row["task"]].append(row)
-    return {task: sorted(tasks[task], key=lambda row: _rank(row["id"], seed)) for task in sorted(tasks)}
+    return {
+        task: sorted(tasks[task], key=lambda row: (_rank(row["messages"], seed), row["id"])) for task in sorted(tasks)
+    }
 
 
-def _rank(item: str, seed: int) -> bytes:
-    return hashlib.sha256(f"{seed}\x1f{item}".encode()).digest()
+def _rank(messages: str, seed: int) -> bytes:
+    return hashlib.sha256(f"{seed}\x1f{messages}".encode()).digest()
 
 
 def _share(tasks: dict[str, list[dict[str, Any]]], size: int) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import ddd_llm.instructions.plans  # noqa: F401  (adds its plan to those a training asks for)
 from ddd_llm.platform.expectations import load_suite, suite_verdicts
 from ddd_llm.platform.inputs import InputError, load_section
 from ddd_llm.platform.lineage import lineage_asset, lineage_check
@@ -16,6 +17,8 @@ from ddd_llm.store.canonical import file_digest
 from ddd_llm.store.session import Held
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from ddd_llm.instructions.build import DatasetConfig
     from ddd_llm.instructions.own import OwnExamples
 
@@ -75,10 +78,13 @@ def own_example_paths(settings: Settings) -> list[Path]:
 
 def _dataset_config(settings: Settings) -> Config:
     from ddd_llm.instructions.build import DatasetConfig
+    from ddd_llm.instructions.coverage_plan import load_plan
+    from ddd_llm.platform.approvals import FIELDS
 
     config = load_section(settings.recipe, "dataset", DatasetConfig)
     files = [file_digest(path)[0] if path.is_file() else "absent" for path in own_example_paths(settings)]
-    made: Config = {"dataset": config.model_dump(mode="json"), "own_examples": files}
+    plan = load_plan(settings).model_dump(mode="json", exclude=set(FIELDS))
+    made: Config = {"dataset": config.model_dump(mode="json"), "own_examples": files, "coverage_plan": plan}
     if config.own_examples:
         from ddd_llm.corpus.governors import governance_config
 
@@ -109,7 +115,9 @@ def _existing(path: Path, settings: Settings) -> Path:
 
 
 EXPECTATIONS = {e.name: e.description for e in load_suite(CHECKOUT / "assets" / SUITE)}
+COVERAGE = {"coverage_plan_met": "Every line of assets/policies/coverage.yaml is met; a shortfall warns."}
 CHECKS = {**EXPECTATIONS, "no_leakage": "Nothing of the test split, nor anything like it, is in another split."}
+ALL_CHECKS = {**CHECKS, **COVERAGE}
 
 
 @lineage_asset(
@@ -151,11 +159,22 @@ def instruction_dataset(step: Step) -> None:
     report_dataset(step, built)
 
 
-@lineage_check(asset="instruction_dataset", checks=CHECKS, files=[SUITE])
+def _coverage(held: Held, examples: pa.Table) -> tuple[bool, str, dict[str, object]]:
+    # The plan as it stood when the dataset was made.
+    from ddd_llm.instructions.coverage_plan import CoveragePlan, hold_against
+
+    cells = hold_against(CoveragePlan.model_validate(held.record.config["coverage_plan"]), examples)
+    short = [f"{cell.what} ({cell.split}): {cell.found:,} of {cell.wanted:,}" for cell in cells if not cell.met]
+    sentence = f"short of the plan: {'; '.join(short[:5])}" if short else f"all {len(cells)} lines of the plan are met"
+    return not short, sentence, {"lines": len(cells), "short": len(short), "first": short[:20]}
+
+
+@lineage_check(asset="instruction_dataset", checks=ALL_CHECKS, files=[SUITE])
 def instruction_checks(
     held: Held, store: ArtifactStore, settings: Settings
 ) -> dict[str, tuple[bool, str, dict[str, object]]]:
-    """Great Expectations suite `assets/expectations/instruction_dataset.yaml`, and the search for leaks between splits."""
+    """Great Expectations suite `assets/expectations/instruction_dataset.yaml`, the coverage plan, and the search for leaks
+    between splits."""
     from ddd_llm.instructions.leakage import find_leaks
 
     examples = store.read_table(held.record.tables["examples"])
@@ -167,5 +186,6 @@ def instruction_checks(
     sentence = (
         f"{len(leaks)} leaks between splits" if leaks else "no module, document, prompt or near-duplicate in two splits"
     )
+    verdicts["coverage_plan_met"] = _coverage(held, examples)
     verdicts["no_leakage"] = (not leaks, sentence, {"leaks": len(leaks), "first": shown})
     return verdicts

@@ -110,7 +110,7 @@ class DatasetConfig(BaseModel):
 
 @dataclass(frozen=True)
 class BuiltDataset:
-    """The dataset (`EXAMPLES_SCHEMA`, sorted by split and id), what became of each candidate, and the coverage.
+    """The dataset (`EXAMPLES_SCHEMA`, by split and stable hash), what became of each candidate, and the coverage.
 
     `decisions` has one row per candidate; reasons of dropped ones: `no_document` (its document is not among those
     given), `split_conflict`, `duplicate_prompt`, `package_cap`, `module_cap`, `quota`. `quarantine` holds refused lines
@@ -160,7 +160,9 @@ def build_dataset(
         reasons |= dropped
     for entry, examples in zip(config.own_examples, own, strict=True):
         chosen += _own_rows(examples, entry.repeat)
-    table = pa.Table.from_pylist(chosen, schema=EXAMPLES_SCHEMA).sort_by([("split", "ascending"), ("id", "ascending")])
+    # By what they say and not by id, which depends on this installation's key: training takes rows in this order.
+    chosen.sort(key=lambda row: (row["split"], stable_hash("row", row["messages"]), row["id"]))
+    table = pa.Table.from_pylist(chosen, schema=EXAMPLES_SCHEMA)
     decisions = [
         {"id": row["id"], "verdict": "dropped" if row["id"] in reasons else "kept", "reason": reasons.get(row["id"])}
         for row in rows
@@ -196,7 +198,7 @@ def _placed(rows: list[dict[str, Any]], plan: SplitPlan) -> tuple[list[dict[str,
     placed: list[dict[str, Any]] = []
     reasons: dict[str, str] = {}
     prompts: set[str] = set()
-    for row in sorted(rows, key=lambda row: (stable_hash("prompt", row["id"]), row["id"])):
+    for row in sorted(rows, key=lambda row: (stable_hash("prompt", row["messages"]), row["id"])):
         source = row["source_ids"][0]
         prompt = json.loads(row["messages"])[0]["content"]
         if source not in plan.split:
@@ -216,7 +218,10 @@ def _items(rows: list[dict[str, Any]]) -> list[Item]:
         twin = None
         if row["task"] == REFUSAL_TASK:
             twin = benign.get((row["source_ids"][0], json.loads(row["facts"])["form"]))
-        items.append(Item(row["id"], row["task"], row["slice"] == "closed_book", row["package"], row["module"], twin))
+        closed_book = row["slice"] == "closed_book"
+        items.append(
+            Item(row["id"], row["task"], closed_book, row["package"], row["module"], twin, key=row["messages"])
+        )
     return items
 
 

@@ -116,7 +116,7 @@ def candidates(curated: pa.Table, config: CandidateConfig) -> Candidates:
         doc, reason = _readable(document, config)
         made = []
         if doc is not None:
-            context = Context(document["id"], budget, pools.get(_package(doc.module), pools[""]))
+            context = Context(document["locator"], budget, pools.get(_package(doc.module), pools[""]))
             made = [_row(draft, document["id"], doc) for draft in _drafts(doc, context, generators, config)]
             reason = None if made else "no_checkable_fact"
         rows.update((row["id"], row) for row in made)
@@ -169,14 +169,14 @@ def _readable(document: Mapping[str, Any], config: CandidateConfig) -> tuple[Api
 
 
 def _drafts(doc: ApiDoc, context: Context, generators: list[Generator], config: CandidateConfig) -> list[Draft]:
-    """Up to `per_document` open-book drafts, scarce tasks first, then in an order drawn by the document's id; then
+    """Up to `per_document` open-book drafts, scarce tasks first, then in an order drawn by the document's place; then
     perhaps a closed-book one.
 
     Which passages a document shows must not depend on other documents, or growth could move items between splits: so an
     unknown-parameter example takes its place, and brings its twin, even where no name could be borrowed.
     """
     ordered = sorted(
-        generators, key=lambda generator: (not generator.scarce, stable_hash("order", context.doc_id, generator.name))
+        generators, key=lambda generator: (not generator.scarce, stable_hash("order", context.place, generator.name))
     )
     drafts: dict[str, Draft] = {}
     slots = 0
@@ -189,7 +189,7 @@ def _drafts(doc: ApiDoc, context: Context, generators: list[Generator], config: 
         new = [draft for draft in made if draft is not None and draft.question not in drafts]
         drafts.update((draft.question, draft) for draft in new)
         slots += bool(new)
-    if stable_hash("closed", context.doc_id) % 10_000 < config.closed_book_share * 10_000:
+    if stable_hash("closed", context.place) % 10_000 < config.closed_book_share * 10_000:
         closed = next(filter(None, (generator.draft_closed(doc, context) for generator in ordered)), None)
         return [*drafts.values(), *([closed] if closed else [])]
     return list(drafts.values())

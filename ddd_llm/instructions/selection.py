@@ -1,7 +1,8 @@
 """Which candidates of a split go into the dataset: quotas per task, caps per package and module.
 
 Here belongs the choice among candidates of one split. Here does not belong the split itself (`split`) or the assembly
-of the dataset (`build`). Every order is by a stable hash of the example id, so the choice is the same on every machine.
+of the dataset (`build`). Every order is by a stable hash of what an example says, so the choice is the same on every
+machine and under every key.
 """
 
 import math
@@ -16,7 +17,10 @@ REFUSAL_TASK = "unknown_parameter"
 
 @dataclass(frozen=True)
 class Item:
-    """What the choice needs to know of a candidate. `twin` is the benign look-alike of a refusal example."""
+    """What the choice needs to know of a candidate.
+
+    `twin` is the benign look-alike of a refusal example; `key` is what its place in the order is drawn from.
+    """
 
     id: str
     task: str
@@ -24,6 +28,7 @@ class Item:
     package: str
     module: str
     twin: str | None = None
+    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -121,7 +126,7 @@ class _Chooser:
 def _in_turns(items: Sequence[Item]) -> list[Item]:
     """Items in an order in which packages take turns, each giving its items by stable hash."""
     queues: dict[str, deque[Item]] = {}
-    for item in sorted(items, key=lambda item: (item.package, stable_hash("select", item.id), item.id)):
+    for item in sorted(items, key=lambda item: (item.package, stable_hash("select", item.key), item.id)):
         queues.setdefault(item.package, deque()).append(item)
     ordered: list[Item] = []
     waiting = deque(queues.values())

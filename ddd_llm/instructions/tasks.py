@@ -51,9 +51,13 @@ class NamePool:
 
 @dataclass(frozen=True)
 class Context:
-    """What a generator may know beside the document: its id (the key of every choice), sizes, names used elsewhere."""
+    """What a generator may know beside the document: its place (the key of every choice), sizes, names used elsewhere.
 
-    doc_id: str
+    The place is its locator and not its id, which depends on this installation's key: the same documents give the same questions
+    everywhere.
+    """
+
+    place: str
     budget: Budget
     names: NamePool
 
@@ -129,9 +133,9 @@ class Generator(ABC):
         return Draft(self.name, slice_, asked.question, asked.answer, passage, asked.facts, generator, self.version)
 
 
-def phrase(templates: tuple[str, ...], doc_id: str, task: str, **names: str) -> str:
+def phrase(templates: tuple[str, ...], place: str, task: str, **names: str) -> str:
     """Fill one of the templates, chosen by a stable hash of document and task (so a look-alike gets the same one)."""
-    return choose(templates, "phrase", doc_id, task).format(**names)
+    return choose(templates, "phrase", place, task).format(**names)
 
 
 def enumerate_names(names: Iterable[str]) -> str:

@@ -37,7 +37,7 @@ class ParameterList(Generator):
             return None  # a method without parameters may be a property, a class may inherit its constructor
         shown = [p.display for p in parameters]
         return Asked(
-            phrase(self.templates, context.doc_id, self.name, title=title),
+            phrase(self.templates, context.place, self.name, title=title),
             f"It takes {enumerate_names(shown)}." if shown else "It takes no parameters.",
             {"task": self.name, "function": doc.name, "parameters": [p.name for p in parameters]},
         )
@@ -49,7 +49,7 @@ class AboutParameter(Generator):
     templates: tuple[str, ...]
 
     def question(self, context: Context, title: str, parameter: str) -> str:
-        return phrase(self.templates, context.doc_id, self.name, title=title, parameter=parameter)
+        return phrase(self.templates, context.place, self.name, title=title, parameter=parameter)
 
 
 class ParameterMeaning(AboutParameter):
@@ -70,7 +70,7 @@ class ParameterMeaning(AboutParameter):
         usable = [(p, s) for p, s in described if telling(s, 4) and not p.starred and not p.name.startswith("_")]
         if not usable:
             return None
-        parameter, sentence = choose(usable, self.name, context.doc_id)
+        parameter, sentence = choose(usable, self.name, context.place)
         return Asked(
             self.question(context, title, parameter.name),
             sentence,
@@ -101,10 +101,10 @@ class DefaultValue(AboutParameter):
         weighted = [group for group, weight in _WEIGHTS for _ in range(weight) if group in groups]
         if not weighted:
             return None
-        group = choose(weighted, self.name, "group", context.doc_id)
-        if stable_hash("asked", context.doc_id) % 12 >= _ASKED_OF_12[group]:
+        group = choose(weighted, self.name, "group", context.place)
+        if stable_hash("asked", context.place) % 12 >= _ASKED_OF_12[group]:
             return None
-        parameter = choose(groups[group], self.name, context.doc_id)
+        parameter = choose(groups[group], self.name, context.place)
         name, default = parameter.name, parameter.default
         return Asked(
             self.question(context, title, name),
@@ -172,13 +172,13 @@ class UnknownParameter(Generator):
         """The benign look-alike; None if the document has none or may accept any name."""
         if not doc.parameters or any(p.starred for p in doc.parameters):
             return None
-        first = choose(self.forms, self.name, context.doc_id)
+        first = choose(self.forms, self.name, context.place)
         drafts = (form.draft(doc, context) for form in sorted(self.forms, key=lambda form: form is not first))
         return next((draft for draft in drafts if draft is not None), None)
 
     def _asked(self, doc: ApiDoc, context: Context, twin: Draft, title: str) -> Asked | None:
         taken = frozenset(words(doc.signature) + words("\n".join(doc.lines)))
-        borrowed = context.names.borrow(taken, self.name, context.doc_id)
+        borrowed = context.names.borrow(taken, self.name, context.place)
         if borrowed is None:
             return None
         form = next(form for form in self.forms if form.name == twin.task)

@@ -46,7 +46,7 @@ class Summary(Generator):
         if doc.summary is None or not telling(doc.summary, 4):
             return None
         return Asked(
-            phrase(self.templates, context.doc_id, self.name, title=title),
+            phrase(self.templates, context.place, self.name, title=title),
             doc.summary,
             {"task": self.name, "function": doc.name, "reference": doc.summary},
             (doc.summary_span,),
@@ -73,7 +73,7 @@ class Returns(Generator):
             return None
         answer, evidence = told
         return Asked(
-            phrase(self.templates, context.doc_id, self.name, title=title),
+            phrase(self.templates, context.place, self.name, title=title),
             answer,
             {"task": self.name, "function": doc.name, "reference": answer},
             tuple(value.span for value in doc.returns),
@@ -120,7 +120,7 @@ class Raises(Generator):
         if not 1 <= len(names) <= _MAX_EXCEPTIONS:
             return None
         return Asked(
-            phrase(self.templates, context.doc_id, self.name, title=title),
+            phrase(self.templates, context.place, self.name, title=title),
             f"It can raise {enumerate_names(names)}.",
             {"task": self.name, "function": doc.name, "exceptions": names},
             tuple(raised.span for raised in doc.raises),
@@ -149,7 +149,7 @@ class UsageExample(Generator):
             fits = any(fit_call(call, names, required, open_keywords).fits for call in calls)
             if fits and len(example.code) <= _MAX_CODE and "`" not in example.code:
                 return Asked(
-                    phrase(self.templates, context.doc_id, self.name, title=title),
+                    phrase(self.templates, context.place, self.name, title=title),
                     f"```python\n{example.code}\n```",
                     {
                         "task": self.name,

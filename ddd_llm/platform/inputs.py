@@ -5,6 +5,7 @@ Belongs here: YAML to pydantic. Does not belong here: any stage's model.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +14,17 @@ from pydantic import BaseModel, ValidationError
 
 M = TypeVar("M", bound=BaseModel)
 
-RECIPE_SECTIONS = ("base_model", "candidates", "dataset", "sft", "evaluation")
+RECIPE_SECTIONS = (
+    "base_model",
+    "candidates",
+    "dataset",
+    "sft",
+    "feedback",
+    "dpo",
+    "reward_models",
+    "rlhf",
+    "evaluation",
+)
 
 
 class InputError(ValueError):
@@ -46,13 +57,39 @@ def load_section(path: Path, section: str, model: type[M]) -> M:
     return _validate(path, value.get(section) or {}, lines, (section,), model)
 
 
-def _parse(path: Path) -> tuple[Any, dict[tuple[Any, ...], int]]:
+def load_front_matter(path: Path) -> tuple[str, Callable[[type[M], dict[str, Any]], M]]:
+    """Read a Markdown file that begins with YAML between two lines `---`.
+
+    Returns:
+        The text after it, and a function that makes a model of the YAML plus further fields.
+
+    Raises:
+        InputError: it cannot be read, has no front matter, or as `load_yaml` (from the function as well).
+    """
+    text = _read(path)
+    parts = text.split("\n---\n", 1) if text.startswith("---\n") else []
+    if len(parts) != 2:
+        raise InputError(f"{path}:1: the file must begin with YAML between two lines `---`")
+    value, lines = _parse_text(path, "\n" + parts[0].removeprefix("---\n"))  # an empty line for the first `---`
+    if not isinstance(value, dict):
+        raise InputError(f"{path}:2: the YAML must be a mapping")
+    return parts[1], lambda model, more: _validate(path, {**value, **more}, lines, (), model)
+
+
+def _read(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 at byte {error.start}") from None
+
+
+def _parse(path: Path) -> tuple[Any, dict[tuple[Any, ...], int]]:
+    return _parse_text(path, _read(path))
+
+
+def _parse_text(path: Path, text: str) -> tuple[Any, dict[tuple[Any, ...], int]]:
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         lines: dict[tuple[Any, ...], int] = {}

@@ -53,6 +53,7 @@ def lineage_asset(
     kinds: set[str],
     inputs: Sequence[str | Input] = (),
     partitioned: bool = False,
+    variants: Sequence[str] = (),
     sealed: bool = False,
     config: Callable[[Settings], Config] | None = None,
     baselines: Callable[[Session, Settings], list[Held]] | None = None,
@@ -77,6 +78,7 @@ def lineage_asset(
                 function=function,
                 inputs=tuple(i if isinstance(i, Input) else Input(i) for i in inputs),
                 partitioned=partitioned,
+                variants=tuple(variants),
                 sealed=sealed,
                 config=config,
                 baselines=baselines,
@@ -93,15 +95,15 @@ def lineage_asset(
             owners=[f"team:{owner}"],
             kinds=kinds,
             description=cleandoc(function.__doc__ or ""),
-            deps=[_dependency(i, partitioned) for i in node.inputs if i.asset != node.name],
-            partitions_def=BATCHES if partitioned else None,
+            deps=[_dependency(i, node) for i in node.inputs if i.asset != node.name],
+            partitions_def=_partitions(node),
             code_version=node.code_version,
             op_tags=op_tags,
             pool=pool,
             retry_policy=retry_policy,
         )
         def compute(context: dg.AssetExecutionContext, lineage: Lineage) -> dg.MaterializeResult:
-            settings, partition = lineage.settings(), context.partition_key if partitioned else None
+            settings, partition = lineage.settings(), context.partition_key if _partitions(node) else None
             try:
                 session = Session.begin(lineage.store(), context.run_id)
                 now = status(session, node, settings, partition, verify=True, verdicts=False)
@@ -151,9 +153,16 @@ def _make(
             step.clean()
 
 
-def _dependency(item: Input, partitioned: bool) -> dg.AssetDep:
-    upstream_all = GRAPH[item.asset].partitioned and not partitioned
-    return dg.AssetDep(item.asset, partition_mapping=dg.AllPartitionMapping() if upstream_all else None)
+def _partitions(node: Node) -> dg.PartitionsDefinition | None:
+    if node.variants:
+        return dg.StaticPartitionsDefinition(list(node.variants))
+    return BATCHES if node.partitioned else None
+
+
+def _dependency(item: Input, node: Node) -> dg.AssetDep:
+    above = GRAPH[item.asset]
+    every = (above.partitioned and not node.partitioned) or bool(above.variants)
+    return dg.AssetDep(item.asset, partition_mapping=dg.AllPartitionMapping() if every else None)
 
 
 def lineage_check(
@@ -172,7 +181,7 @@ def lineage_check(
         function: Callable[[Held, ArtifactStore, Settings], Mapping[str, Verdict]],
     ) -> dg.AssetChecksDefinition:
         node = GRAPH[asset]
-        partitions = BATCHES if node.partitioned else None
+        partitions = _partitions(node)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PreviewWarning)  # partitioned checks; the pinned Dagster has them
             specs = [

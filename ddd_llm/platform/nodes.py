@@ -36,6 +36,7 @@ class Input:
 class Node:
     """One asset of the lineage.
 
+    `partitioned` assets have one partition per batch, those with `variants` one per variant (and no batches).
     `config` gives the full configuration as plain data; `baselines` gives pins that are only compared against;
     a `sealed` asset is never stale once recorded (an ingest says what was collected then).
     """
@@ -45,6 +46,7 @@ class Node:
     function: Callable[..., None]
     inputs: tuple[Input, ...] = ()
     partitioned: bool = False
+    variants: tuple[str, ...] = ()
     sealed: bool = False
     config: Callable[[Settings], Config] | None = None
     baselines: Callable[[Session, Settings], list[Held]] | None = None
@@ -77,6 +79,11 @@ class Graph:
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self._nodes.values())
+
+    def reads_variants(self) -> set[str]:
+        """The assets that read one with variants, directly or not: they wait until every variant is there."""
+        varied = {node.name for node in self._nodes.values() if node.variants}
+        return self.downstream(varied) - varied
 
     def downstream(self, names: Iterable[str]) -> set[str]:
         """The named assets and everything that reads them, directly or not."""
@@ -112,6 +119,8 @@ def resolve(session: Session, node: Node, partition: str | None) -> dict[str, li
         partitions: list[str | None] = [None]
         if item.over == "same":
             partitions = [partition] if GRAPH[item.asset].partitioned else [None]
+        elif variants := GRAPH[item.asset].variants:
+            partitions = list(variants)
         else:
             partitions = list(session.partitions(item.asset))
             if item.over == "earlier":

@@ -67,6 +67,20 @@ def write_trained_on(examples: Sequence[Encoded], plan: BatchPlan, path: Path) -
     return len(rows)
 
 
+def write_times(ids: Sequence[str], plan: BatchPlan, path: Path) -> int:
+    """Write which rows went through the loss and how often, in the dataset's order: `id` string, `times` int64.
+
+    Returns:
+        The number of rows.
+    """
+    import pyarrow as pa
+
+    rows = [(identity, times) for identity, times in zip(ids, plan.times_seen(), strict=True) if times]
+    columns = {"id": pa.array([i for i, _ in rows], pa.string()), "times": pa.array([n for _, n in rows], pa.int64())}
+    _write_table(columns, path)
+    return len(rows)
+
+
 def write_refused(refused: Sequence[tuple[str, str]], path: Path) -> None:
     """Write the examples that could not be trained on: `id`, `reason` (snake_case)."""
     import pyarrow as pa

@@ -17,9 +17,10 @@ from ddd_llm.training.errors import BadData, BadRecipe
 from ddd_llm.training.examples import Encoded, Examples
 from ddd_llm.training.job import TrainingJob
 from ddd_llm.training.machine import Machine, choose
-from ddd_llm.training.recipe import LoraRecipe, SftRecipe
+from ddd_llm.training.recipe import LoraRecipe, TrainingRecipe
 
 if TYPE_CHECKING:
+    from ddd_llm.training.sft import SftJob
     from ddd_llm.training.trainer import ResponseTrainer
 
 
@@ -60,7 +61,7 @@ def load_tokenizer(folder: Path) -> Any:
     return tokenizer
 
 
-def make_plan(examples: Examples, recipe: SftRecipe) -> BatchPlan:
+def make_plan(examples: Examples, recipe: TrainingRecipe) -> BatchPlan:
     """The order of training, for all processes and accumulation steps.
 
     Raises:
@@ -93,7 +94,7 @@ def load_model(folder: Path, config: Any, machine: Machine) -> Any:
 
 
 def make_trainer(
-    job: TrainingJob, machine: Machine, model: Any, tokenizer: Any, train: list[Encoded], plan: BatchPlan
+    job: SftJob, machine: Machine, model: Any, tokenizer: Any, train: list[Encoded], plan: BatchPlan
 ) -> ResponseTrainer:
     """The trainer with a fresh adapter on the model, seeded by the recipe.
 
@@ -102,8 +103,16 @@ def make_trainer(
     """
     import torch
     from datasets import Dataset
+    from trl import SFTConfig  # pyright: ignore[reportPrivateImportUsage]
 
     from ddd_llm.training.trainer import Collator, ResponseTrainer
+
+    arguments = SFTConfig(
+        **training_arguments(job, machine),
+        activation_checkpointing=job.recipe.gradient_checkpointing and machine.device == "cuda",
+        max_length=None,
+        dataset_kwargs={"skip_prepare_dataset": True},
+    )
 
     rows = {
         "input_ids": [e.input_ids for e in train],
@@ -116,7 +125,7 @@ def make_trainer(
             half=machine.dtype == "bf16",
             eager_up_to=machine.eager_up_to,
             model=model,
-            args=_arguments(job, machine),
+            args=arguments,
             train_dataset=Dataset.from_dict(rows),
             data_collator=Collator(tokenizer.pad_token_id),
             processing_class=tokenizer,
@@ -147,37 +156,44 @@ def _adapter(lora: LoraRecipe) -> Any:
     )
 
 
-def _arguments(job: TrainingJob, machine: Machine) -> Any:
-    from trl import SFTConfig  # pyright: ignore[reportPrivateImportUsage]
+def training_arguments(job: TrainingJob, machine: Machine) -> dict[str, Any]:
+    """What a recipe says in the words of `TrainingArguments`, the same for every trainer of TRL.
 
+    Deterministic, quiet, no network; the trainer's own mixed precision is off, because its autocast would turn every output to
+    float32 (`half_precision` is ours); nothing is cut, for readers refuse what is too long.
+    """
     recipe = job.recipe
-    return SFTConfig(
-        output_dir=str(job.scratch),
-        max_steps=recipe.steps,
-        per_device_train_batch_size=recipe.batch_size,
-        gradient_accumulation_steps=recipe.gradient_accumulation,
-        learning_rate=recipe.learning_rate,
-        lr_scheduler_type=recipe.scheduler,
-        warmup_steps=recipe.warmup_steps,
-        weight_decay=recipe.weight_decay,
-        max_grad_norm=recipe.max_grad_norm,
-        seed=recipe.seed,
-        full_determinism=True,
-        use_cpu=machine.device == "cpu",
-        bf16=False,  # the trainer's own autocast would turn every output to float32; `ResponseTrainer` has its own
-        activation_checkpointing=recipe.gradient_checkpointing and machine.device == "cuda",
-        gradient_checkpointing=False,
-        max_length=None,  # nothing is cut: `read_examples` refused what is too long
-        dataset_kwargs={"skip_prepare_dataset": True},
-        remove_unused_columns=False,
-        dataloader_pin_memory=machine.device == "cuda",
-        ddp_find_unused_parameters=False,
-        logging_steps=1,
-        logging_nan_inf_filter=False,
-        save_strategy="steps",
-        save_steps=recipe.save_every,
-        eval_strategy="no",
-        report_to=[],
-        disable_tqdm=True,
-        log_level="error",
-    )
+    return {
+        "output_dir": str(job.scratch),
+        "max_steps": recipe.steps,
+        "per_device_train_batch_size": recipe.batch_size,
+        "gradient_accumulation_steps": recipe.gradient_accumulation,
+        "learning_rate": recipe.learning_rate,
+        "lr_scheduler_type": recipe.scheduler,
+        "warmup_steps": recipe.warmup_steps,
+        "weight_decay": recipe.weight_decay,
+        "max_grad_norm": recipe.max_grad_norm,
+        "seed": recipe.seed,
+        "full_determinism": True,
+        "use_cpu": machine.device == "cpu",
+        "bf16": False,
+        "gradient_checkpointing": False,
+        "remove_unused_columns": False,
+        "dataloader_pin_memory": machine.device == "cuda",
+        "ddp_find_unused_parameters": False,
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,
+        "save_strategy": "steps",
+        "save_steps": recipe.save_every,
+        "eval_strategy": "no",
+        "report_to": [],
+        "disable_tqdm": True,
+        "log_level": "error",
+    }
+
+
+def half_precision(machine: Machine) -> AbstractContextManager[Any]:
+    """Matrix products in bfloat16 where the machine was chosen to; nothing otherwise."""
+    import torch
+
+    return torch.autocast(machine.device, torch.bfloat16) if machine.dtype == "bf16" else nullcontext()

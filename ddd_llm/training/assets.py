@@ -2,19 +2,33 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pyarrow.parquet as pq
 
 from ddd_llm.platform.cluster import GPU_POOL, gpu_tags
 from ddd_llm.platform.inputs import load_section
-from ddd_llm.platform.lineage import lineage_asset, refuse
+from ddd_llm.platform.lineage import lineage_asset, lineage_check, refuse
 from ddd_llm.platform.nodes import Config
 from ddd_llm.platform.settings import Settings
 from ddd_llm.platform.step import Step
+from ddd_llm.store.artifact_store import ArtifactStore
+from ddd_llm.store.session import Held
 
 GROUP = "training"
 OWNER = "ml-engineering"
+
+
+def _require_plans(step: Step) -> None:
+    """Refuse to train without approved plans, and record which ones it rested on. Raises InputError."""
+    from datetime import date
+
+    from ddd_llm.platform.readiness import require
+
+    rows = require(step.settings, date.today())
+    names = ("plan", "version", "digest", "approved_by", "approved_on")
+    step.summary["plans"] = [{name: getattr(row, name) for name in names} for row in rows]
 
 
 def _base_config(settings: Settings) -> Config:
@@ -72,15 +86,15 @@ def sft_model(step: Step, context: dg.AssetExecutionContext) -> None:
     from ddd_llm.training.errors import TrainingError
     from ddd_llm.training.recipe import SftRecipe
     from ddd_llm.training.run import train
-    from ddd_llm.training.worker import TrainingJob
+    from ddd_llm.training.sft import SftJob
 
+    _require_plans(step)
     resumable = step.resumable()
     base = step.checkout(step.held("base_model"), "model/", "base")
     data = step.scratch() / "examples.parquet"
     pq.write_table(step.table("instruction_dataset", "examples"), data)
     output = step.scratch() / "output"
-    job = TrainingJob(
-        kind="sft",
+    job = SftJob(
         base=base,
         dataset=data,
         recipe=SftRecipe.model_validate(step.config),
@@ -93,6 +107,92 @@ def sft_model(step: Step, context: dg.AssetExecutionContext) -> None:
     except TrainingError as error:
         raise refuse(error, retry=error.retry) from error
     _store(step, output)
+
+
+def _dpo_config(settings: Settings) -> Config:
+    from ddd_llm.training.recipe import DpoRecipe
+
+    return load_section(settings.recipe, "dpo", DpoRecipe).model_dump(mode="json")
+
+
+DPO_CHECKS = {
+    "likelihood_kept": "The chosen answers of held-out pairs have not become much less likely: no likelihood collapse.",
+    "better_than_supervised": "On held-out pairs it prefers the better answer more strongly than the supervised model.",
+}
+
+
+@lineage_asset(
+    group=GROUP,
+    owner=OWNER,
+    kinds={"pytorch", "huggingface", "trl"},
+    inputs=["base_model", "sft_model", "preference_pairs"],
+    config=_dpo_config,
+    columns={"id": "Pair that was trained on.", "times": "How often."},
+    op_tags=gpu_tags(),
+    pool=GPU_POOL,
+    retry_policy=dg.RetryPolicy(max_retries=3, delay=30, backoff=dg.Backoff.EXPONENTIAL),
+)
+def dpo_model(step: Step, context: dg.AssetExecutionContext) -> None:
+    """The supervised adapter trained on preference pairs (direct preference optimisation); the supervised model is the reference.
+
+    Held-out pairs are measured before and after: how often the better answer is the likelier one per token, the implicit
+    reward's margin, and how the likelihood of the chosen answers moved, paired and with an interval over components.
+    `trained_on` lists the pairs that were really trained on.
+    """
+    from ddd_llm.training.dpo import DpoJob
+    from ddd_llm.training.errors import TrainingError
+    from ddd_llm.training.recipe import DpoRecipe
+    from ddd_llm.training.run import train
+
+    _require_plans(step)
+    data = step.scratch() / "pairs.parquet"
+    pq.write_table(step.table("preference_pairs", "pairs"), data)
+    output = step.scratch() / "output"
+    job = DpoJob(
+        base=step.checkout(step.held("base_model"), "model/", "base"),
+        adapter=step.checkout(step.held("sft_model"), "adapter/", "supervised"),
+        dataset=data,
+        recipe=DpoRecipe.model_validate(step.config),
+        scratch=step.resumable(),
+        output=output,
+    )
+    try:
+        with step.timed("train", speaks=True):
+            train(job, context)
+    except TrainingError as error:
+        raise refuse(error, retry=error.retry) from error
+    _store(step, output)
+    step.put_table("held_out", pq.read_table(output / "held_out.parquet"))
+    step.put_table("refused", pq.read_table(output / "refused.parquet"))
+
+
+@lineage_check(asset="dpo_model", checks=DPO_CHECKS)
+def dpo_checks(held: Held, store: ArtifactStore, settings: Settings) -> dict[str, tuple[bool, str, dict[str, object]]]:
+    """Reads the figures that the record holds; they warn."""
+    found = json.loads(store.read_bytes(held.record.files["metrics.json"]))
+    if "held_out_pairs" not in found:
+        nothing = (False, "no pair was held out, so nothing is known", {})
+        return dict.fromkeys(DPO_CHECKS, nothing)
+    margin, accuracy = (_interval(found, f"held_out_{name}") for name in ("margin_gain", "gain"))
+    change = (
+        f"margin {found['held_out_margin_before']:.3f} -> {found['held_out_margin_after']:.3f} nats per token, {margin}; "
+        f"accuracy {found['held_out_accuracy_before']:.3f} -> {found['held_out_accuracy_after']:.3f}, {accuracy}; on "
+        f"{found['held_out_pairs']} pairs of {found['held_out_components']} components"
+    )
+    # The margin must have grown beyond chance, and accuracy, which may have been near 1 already, not fallen beyond it.
+    low, top = found["held_out_margin_gain_low"], found["held_out_gain_high"]
+    better = low is not None and low > 0 and top is not None and top >= 0
+    before, after = found["held_out_chosen_nats_before"], found["held_out_chosen_nats_after"]
+    nats = f"chosen answers {before:.3f} -> {after:.3f} nats per token"
+    return {
+        "likelihood_kept": (not found["held_out_collapsed"], nats, {"change": found["held_out_chosen_change"]}),
+        "better_than_supervised": (better, change, {"margin_gain": found["held_out_margin_gain"]}),
+    }
+
+
+def _interval(found: dict[str, Any], name: str) -> str:
+    low, high = found[f"{name}_low"], found[f"{name}_high"]
+    return f"{found[name]:+.3f} ({f'{low:+.3f} to {high:+.3f}' if low is not None else 'interval undefined'})"
 
 
 def _store(step: Step, output: Path) -> None:

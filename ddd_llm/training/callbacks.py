@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState
@@ -18,11 +18,17 @@ from transformers import TrainerCallback, TrainerControl, TrainerState
 from ddd_llm.training.batching import BatchPlan
 from ddd_llm.training.errors import Crashed, NonFiniteLoss
 from ddd_llm.training.examples import Encoded
-from ddd_llm.training.recipe import SftRecipe
+from ddd_llm.training.recipe import SftRecipe, TrainingRecipe
 from ddd_llm.training.reporting import Report
 from ddd_llm.training.resume import checkpoint_folder, rotate, seal
 from ddd_llm.training.signals import StopRequest
 from ddd_llm.training.trainer import ResponseTrainer
+
+
+class FollowsOrder(Protocol):
+    """A trainer that remembers the positions of the examples it computed."""
+
+    visited: list[int]
 
 
 class FollowsPlan(TrainerCallback):
@@ -32,7 +38,7 @@ class FollowsPlan(TrainerCallback):
         Crashed: another example than planned was computed.
     """
 
-    def __init__(self, trainer: ResponseTrainer, plan: BatchPlan, accumulation: int) -> None:
+    def __init__(self, trainer: FollowsOrder, plan: BatchPlan, accumulation: int) -> None:
         self._trainer = trainer
         self._plan = plan
         self._accumulation = accumulation
@@ -92,7 +98,9 @@ class Validation(TrainerCallback):
 class Checkpoints(TrainerCallback):
     """Seals what the trainer saved, and turns a request to stop into a checkpoint and an end."""
 
-    def __init__(self, recipe: SftRecipe, scratch: Path, job_digest: str, stop: StopRequest, report: Report) -> None:
+    def __init__(
+        self, recipe: TrainingRecipe, scratch: Path, job_digest: str, stop: StopRequest, report: Report
+    ) -> None:
         self._recipe = recipe
         self._scratch = scratch
         self._job_digest = job_digest

@@ -7,23 +7,26 @@ from __future__ import annotations
 
 import importlib.metadata
 from pathlib import Path
-from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny
 
-from ddd_llm.training.files import digest_of, file_sha256
-from ddd_llm.training.recipe import SftRecipe
+from ddd_llm.training.files import digest_of, file_sha256, folder_files
+from ddd_llm.training.recipe import TrainingRecipe
 
+ENTRY = r"^ddd_llm\.training(\.[a-z_]+)+$"
+"""Modules that a job file may name: it must not make the worker import anything else."""
 _LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "tokenizers")
 
 
 class TrainingJob(BaseModel):
-    """What to train, on what, how, and where to put it.
+    """What to train, on what, how, and where to put it. Each kind of training has a subclass, `JOB` of its entry module.
 
     Attributes:
-        kind: `sft`, supervised fine-tuning.
+        entry: module of this package with `JOB` and `run(job, stop, report)`.
         base: folder of the base model, as `base_model.prepare` writes it.
-        dataset: Parquet file of instruction examples.
+        adapter: folder of the adapter to start from; None starts from the bare base.
+        dataset: Parquet file of what to learn from.
+        inputs: other files and folders it reads, by name.
         recipe: the settings.
         scratch: folder for checkpoints; it outlives a killed worker, and the next one resumes from it.
         output: folder that appears, whole, when training is done; replaced if it exists.
@@ -31,10 +34,12 @@ class TrainingJob(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["sft"] = "sft"
+    entry: str = Field(pattern=ENTRY)
     base: Path
+    adapter: Path | None = None
     dataset: Path
-    recipe: SftRecipe = SftRecipe()
+    inputs: dict[str, Path] = {}
+    recipe: SerializeAsAny[TrainingRecipe]
     scratch: Path
     output: Path
 
@@ -45,11 +50,14 @@ class TrainingJob(BaseModel):
             base_digest: the base model's.
             resolved: what `auto` came to on this machine, and the number of processes.
         """
-        code = {path.name: file_sha256(path) for path in sorted(Path(__file__).parent.glob("*.py"))}
+        here = Path(__file__).parent
+        code = {path.relative_to(here).as_posix(): file_sha256(path) for path in sorted(here.rglob("*.py"))}
+        inputs = {"adapter": self.adapter, **self.inputs}
         return digest_of(
             {
-                "kind": self.kind,
+                "entry": self.entry,
                 "base": base_digest,
+                "inputs": {name: _content(path) for name, path in inputs.items() if path is not None},
                 "dataset": file_sha256(self.dataset),
                 "recipe": self.recipe.model_dump(mode="json"),
                 "resolved": resolved,
@@ -57,3 +65,7 @@ class TrainingJob(BaseModel):
                 "code": code,
             }
         )
+
+
+def _content(path: Path) -> str | dict[str, str]:
+    return folder_files(path) if path.is_dir() else file_sha256(path)

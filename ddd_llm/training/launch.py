@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ddd_llm.training.errors import classify
 from ddd_llm.training.job import TrainingJob
-from ddd_llm.training.recipe import SftRecipe
+from ddd_llm.training.recipe import TrainingRecipe
 from ddd_llm.training.worker import OUTCOME_FILE
 
 # How long a thread spins at a barrier before it sleeps. GNU OpenMP's default spins for milliseconds, which on a
@@ -21,7 +21,7 @@ from ddd_llm.training.worker import OUTCOME_FILE
 _SPINS = "100"
 
 
-def command(job_path: Path, recipe: SftRecipe) -> list[str]:
+def command(job_path: Path, recipe: TrainingRecipe) -> list[str]:
     """The command that trains the job in a file: `accelerate launch` under a supervisor that passes signals on."""
     several_cpus = recipe.processes > 1 and recipe.device == "cpu"
     launch = _torchrun(recipe) if several_cpus else _accelerate(recipe)
@@ -37,7 +37,7 @@ def command(job_path: Path, recipe: SftRecipe) -> list[str]:
     return [*supervisor, *launch, *worker]
 
 
-def _accelerate(recipe: SftRecipe) -> list[str]:
+def _accelerate(recipe: TrainingRecipe) -> list[str]:
     line = [
         *(sys.executable, "-m", "accelerate.commands.launch"),
         *("--num_processes", str(recipe.processes)),
@@ -53,12 +53,12 @@ def _accelerate(recipe: SftRecipe) -> list[str]:
     return line
 
 
-def _torchrun(recipe: SftRecipe) -> list[str]:
+def _torchrun(recipe: TrainingRecipe) -> list[str]:
     """What `accelerate launch` starts for several GPUs; it starts a single process when it is told to use the CPU."""
     return [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(recipe.processes)]
 
 
-def environment(recipe: SftRecipe) -> dict[str, str]:
+def environment(recipe: TrainingRecipe) -> dict[str, str]:
     """This process's environment with what training needs: threads, no network, no telemetry."""
     threads = str(recipe.threads)
     return {

@@ -11,8 +11,10 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ddd_llm.training.files import canonical_json, folder_files, sync_folder, write_atomic
+from ddd_llm.training.reporting import Report
 
 MANIFEST = "manifest.json"
 _PREFIX = "checkpoint-"
@@ -83,6 +85,17 @@ def newest(scratch: Path, job_digest: str) -> Found:
             continue
         chosen = chosen or folder
     return Found(chosen, _step(chosen) if chosen else 0, tuple(discarded))
+
+
+def find_checkpoint(scratch: Path, job_digest: str, trainer: Any, report: Report) -> Found:
+    """The checkpoint that a trainer resumes from, told to whoever listens. Of several processes the first one looks."""
+    with trainer.accelerator.main_process_first():  # it removes broken ones, the others then see the same
+        found = newest(scratch, job_digest)
+    for name, reason in found.discarded:
+        report({"kind": "phase", "message": f"{name} was discarded: {reason}"})
+    if found.folder:
+        report({"kind": "phase", "message": f"resuming after step {found.step}"})
+    return found
 
 
 def rotate(scratch: Path, keep: int) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import dagster as dg
 
 from ddd_llm.training.errors import classify
+from ddd_llm.training.job import TrainingJob
 from ddd_llm.training.launch import command, environment
-from ddd_llm.training.worker import TrainingJob
 
 GRACE_SECONDS = 240.0
 

@@ -6,11 +6,8 @@ Heavy inside functions: torch, transformers, trl, peft, datasets.
 
 from __future__ import annotations
 
-import resource
 import shutil
-import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ddd_llm.training.artifacts import losses_from, write_adapter, write_refused, write_trained_on
@@ -32,14 +29,25 @@ from ddd_llm.training.job import TrainingJob
 from ddd_llm.training.machine import Machine
 from ddd_llm.training.recipe import SftRecipe
 from ddd_llm.training.reporting import Report
-from ddd_llm.training.resume import Found, newest
+from ddd_llm.training.resume import find_checkpoint
 from ddd_llm.training.signals import StopRequest
+from ddd_llm.training.timing import timings_of
 
 if TYPE_CHECKING:
     from ddd_llm.training.callbacks import Progress
 
 
-def train_sft(job: TrainingJob, stop: StopRequest, report: Report) -> None:
+class SftJob(TrainingJob):
+    """Supervised fine-tuning on instruction examples."""
+
+    entry: str = __name__
+    recipe: SftRecipe = SftRecipe()  # pyright: ignore[reportIncompatibleVariableOverride]
+
+
+JOB = SftJob
+
+
+def run(job: SftJob, stop: StopRequest, report: Report) -> None:
     """Train, resume if there is a checkpoint of this very job, and leave the output folder.
 
     Raises:
@@ -63,31 +71,21 @@ def train_sft(job: TrainingJob, stop: StopRequest, report: Report) -> None:
     job_digest = job.digest(base.digest, {**machine.asdict(), "plan": plan.digest})
     model = load_model(job.base, config, machine)
     trainer = make_trainer(job, machine, model, tokenizer, examples.train, plan)
-    found = _find_checkpoint(job.scratch, job_digest, trainer, report)
+    found = find_checkpoint(job.scratch, job_digest, trainer, report)
     progress = _add_callbacks(trainer, job, examples, plan, job_digest, stop, report)
     with matching_types(trainer.model, machine):
         trainer.train(resume_from_checkpoint=str(found.folder) if found.folder else None)
     if trainer.state.global_step < recipe.steps:
         raise Preempted(f"Stopped after step {trainer.state.global_step} of {recipe.steps}")
     if trainer.is_world_process_zero():
-        timings = _timings(plan, recipe, found.step, progress.seconds, started)
+        timings = timings_of(plan, recipe, found.step, progress.seconds, started)
         _write_output(job, base, machine, trainer, tokenizer, examples, plan, timings)
     trainer.accelerator.wait_for_everyone()
 
 
-def _find_checkpoint(scratch: Path, job_digest: str, trainer: Any, report: Report) -> Found:
-    with trainer.accelerator.main_process_first():  # it removes broken ones, the others then see the same
-        found = newest(scratch, job_digest)
-    for name, reason in found.discarded:
-        report({"kind": "phase", "message": f"{name} was discarded: {reason}"})
-    if found.folder:
-        report({"kind": "phase", "message": f"resuming after step {found.step}"})
-    return found
-
-
 def _add_callbacks(
     trainer: Any,
-    job: TrainingJob,
+    job: SftJob,
     examples: Examples,
     plan: BatchPlan,
     job_digest: str,
@@ -111,7 +109,7 @@ def _add_callbacks(
 
 
 def _write_output(
-    job: TrainingJob,
+    job: SftJob,
     base: BaseModelInfo,
     machine: Machine,
     trainer: Any,
@@ -158,23 +156,6 @@ def _write_output(
         sync_folder(folder)
     shutil.rmtree(job.output, ignore_errors=True)
     part.replace(job.output)
-
-
-def _timings(
-    plan: BatchPlan, recipe: SftRecipe, resumed_from: int, seconds: float, started: tuple[float, float]
-) -> dict[str, float]:
-    """What this attempt took; steps before a resume are an earlier attempt's."""
-    per_step = recipe.gradient_accumulation * recipe.processes
-    tokens = plan.tokens() - plan.tokens(resumed_from * per_step)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return {
-        "worker_wall_s": round(time.perf_counter() - started[0], 3),
-        "worker_cpu_s": round(time.process_time() - started[1], 3),
-        "steps_wall_s": round(seconds, 3),
-        "steps_timed": float(recipe.steps - resumed_from),
-        "tokens_per_s": round(tokens / seconds, 1) if seconds else 0.0,
-        "peak_rss_bytes": float(peak),
-    }
 
 
 def _what(examples: Examples, plan: BatchPlan) -> str:

@@ -26,7 +26,7 @@ from trl import SFTTrainer  # pyright: ignore[reportPrivateImportUsage]
 from ddd_llm.training.batching import BatchPlan
 from ddd_llm.training.examples import IGNORED, Encoded
 
-_SCALED_HEADS = (
+SCALED_HEADS = (
     "final_logit_softcapping",
     "logit_scale",
     "logits_scaling",
@@ -85,7 +85,7 @@ def add_response_head(model: Any) -> bool:
         False, and nothing was changed, when the model scales or caps its logits after the head.
     """
     config = model.config.get_text_config()
-    if any(getattr(config, name, None) not in (None, False, 1.0) for name in _SCALED_HEADS):
+    if any(getattr(config, name, None) not in (None, False, 1.0) for name in SCALED_HEADS):
         return False
     original = model.forward
 

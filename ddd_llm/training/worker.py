@@ -4,7 +4,7 @@
     python -m ddd_llm.training.worker JOB.json
 
 Belongs here: the process: its signals, its channel to whoever started it, its exit code. Does not: training itself
-(`sft`). Importing this module is light; torch and its friends load when a job begins.
+(the job's entry module, such as `sft`). Importing this module is light; torch and its friends load when a job begins.
 
 Exit codes are those of `errors`. The last line of output of a failed worker and `outcome.json` beside the job file
 say the same.
@@ -17,17 +17,16 @@ import os
 import sys
 import traceback
 import warnings
+from importlib import import_module
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from ddd_llm.training.errors import BadRecipe, Crashed, DiskFull, OutOfMemory, TrainingError
 from ddd_llm.training.files import canonical_json, write_atomic
-from ddd_llm.training.job import TrainingJob
+from ddd_llm.training.job import ENTRY, TrainingJob
 from ddd_llm.training.reporting import Report, reporting
 from ddd_llm.training.signals import StopRequest, terminate_with_parent
-
-__all__ = ["OUTCOME_FILE", "TrainingJob", "main", "run"]
 
 OUTCOME_FILE = "outcome.json"
 _OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "cannot allocate memory", "out of memory")
@@ -46,11 +45,9 @@ def run(job: TrainingJob, stop: StopRequest, report: Report) -> None:
     Raises:
         TrainingError: always one of its types, whatever went wrong.
     """
-    from ddd_llm.training.sft import train_sft
-
     try:
         job.scratch.mkdir(parents=True, exist_ok=True)
-        train_sft(job, stop, report)
+        import_module(job.entry).run(job, stop, report)
     except Exception as error:
         typed = as_training_error(error)
         if typed is error:
@@ -105,9 +102,19 @@ def main(arguments: list[str]) -> int:
         return 0
 
 
+class _Entry(BaseModel):
+    """The one field by which the rest is read."""
+
+    entry: str = Field(pattern=ENTRY)
+
+
 def _read_job(path: Path) -> TrainingJob:
     try:
-        return TrainingJob.model_validate_json(path.read_bytes())
+        data = path.read_bytes()
+        entry = _Entry.model_validate_json(data).entry
+        return import_module(entry).JOB.model_validate_json(data)
+    except (ImportError, AttributeError) as error:
+        raise BadRecipe("The job file names an entry that is no kind of training") from error
     except OSError as error:
         raise BadRecipe(f"The job file cannot be read ({error.strerror})") from error
     except ValidationError as error:

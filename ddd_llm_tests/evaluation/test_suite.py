@@ -13,8 +13,11 @@ from hypothesis import strategies as st
 from ddd_llm.evaluation.suite import SCHEMA, SuiteConfig, SuiteError, select_suite
 
 
+def _messages(name: str) -> str:
+    return json.dumps([{"role": "user", "content": f"Was ist é in {name}?"}, {"role": "assistant", "content": "This."}])
+
+
 def _dataset(rows: list[tuple[str, str, str, str]]) -> pa.Table:
-    messages = json.dumps([{"role": "user", "content": "Was ist é?"}, {"role": "assistant", "content": "This."}])
     return pa.Table.from_pylist(
         [
             {
@@ -22,7 +25,7 @@ def _dataset(rows: list[tuple[str, str, str, str]]) -> pa.Table:
                 "task": task,
                 "split": split,
                 "slice": slice_,
-                "messages": messages,
+                "messages": _messages(id_),
                 "facts": "{}",
                 "source_ids": ["d"],
                 "package": "p",
@@ -42,7 +45,7 @@ def test_prompt_ends_before_the_answer() -> None:
     suite = select_suite(_dataset(_many(1)), SuiteConfig())
     assert suite.schema == SCHEMA
     [row] = suite.to_pylist()
-    assert json.loads(row["prompt"]) == [{"role": "user", "content": "Was ist é?"}]
+    assert json.loads(row["prompt"]) == [{"role": "user", "content": "Was ist é in open_book-test-a-0?"}]
     assert row["reference"] == "This."
 
 

@@ -1,5 +1,6 @@
 """The dataset: quotas, caps, own examples, no leaks; and the coverage of it."""
 
+import hashlib
 import json
 import math
 from pathlib import Path
@@ -154,3 +155,15 @@ def test_coverage_counts_cells_and_their_evenness() -> None:
     assert found.entropy["train"] == pytest.approx(expected)
     assert found.evenness["train"] == pytest.approx(expected / 2)
     assert found.entropy["validation"] == 0.0
+
+
+def test_another_key_and_another_order_give_the_same_questions() -> None:
+    """Document ids depend on the installation's key; what is asked, trained on and tested must not."""
+    documents = real_documents()
+    renamed = [hashlib.sha256(f"another key {name}".encode()).hexdigest() for name in documents["id"].to_pylist()]
+    elsewhere = documents.set_column(0, "id", pa.array(renamed)).sort_by("id")
+    here, there = (
+        built(documents=table_).table.select(["task", "split", "slice", "messages"])
+        for table_ in (documents, elsewhere)
+    )
+    assert here.equals(there)

@@ -13,11 +13,10 @@ from typing import Any
 import pytest
 
 from ddd_llm.training.errors import Preempted
-from ddd_llm.training.files import folder_files
-from ddd_llm.training.job import TrainingJob
 from ddd_llm.training.resume import MANIFEST, BrokenCheckpoint, check, newest, rotate, seal
 from ddd_llm.training.signals import StopRequest
 from ddd_llm.training.worker import run
+from ddd_llm_tests.training.processes import in_child, results, send
 from ddd_llm_tests.training.tiny import tiny_job
 
 JOB = "a" * 64
@@ -88,10 +87,6 @@ def test_rotation_keeps_the_newest_by_step_whatever_the_clock_says(tmp_path: Pat
     assert sorted(p.name for p in tmp_path.iterdir()) == ["checkpoint-10", "checkpoint-4"]
 
 
-def results(job: TrainingJob) -> dict[str, str]:
-    return {name: sha for name, sha in folder_files(job.output).items() if name != "timings.json"}
-
-
 @pytest.fixture(scope="module")
 def undisturbed(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The results of a run that was never stopped."""
@@ -100,33 +95,6 @@ def undisturbed(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> di
     job = tiny_job(root)
     run(job, StopRequest(), lambda message: None)
     return results(job)
-
-
-def in_child(job: TrainingJob, at: Callable[[dict[str, Any]], None], stop: StopRequest | None = None) -> int:
-    """Run a job in a forked process, which `at` may kill; its wait status as an exit code."""
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            request = stop or StopRequest()
-            request.listen()
-            run(job, request, at)
-            code = 0
-        except Preempted as error:
-            code = error.exit_code
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
-
-def send(number: int, kind: str, step: int) -> Callable[[dict[str, Any]], None]:
-    """A report that signals its own process when it hears of something."""
-
-    def at(message: dict[str, Any]) -> None:
-        if message["kind"] == kind and message.get("step") == step:
-            os.kill(os.getpid(), number)
-
-    return at
 
 
 @pytest.mark.parametrize(("kind", "step"), [("step", 1), ("step", 3), ("checkpoint", 4), ("validation", 6)])
@@ -144,12 +112,7 @@ def test_kill_9_and_again(root: Path, undisturbed: dict[str, str], kind: str, st
 @pytest.mark.parametrize(("kind", "step"), [("phase", None), ("step", 1), ("step", 3), ("validation", 4)])
 def test_sigterm_and_again(root: Path, undisturbed: dict[str, str], kind: str, step: int | None) -> None:
     job = tiny_job(root, "stopped")
-
-    def at(message: dict[str, Any]) -> None:
-        if message["kind"] == kind and message.get("step") == step:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    assert in_child(job, at) == Preempted.exit_code
+    assert in_child(job, send(signal.SIGTERM, kind, step)) == Preempted.exit_code
     stopped_after = max(int(p.name.split("-")[1]) for p in job.scratch.glob("checkpoint-*"))
     assert stopped_after == {None: 1, 1: 2, 3: 4, 4: 4}[step]
     run(job, StopRequest(), lambda message: None)

@@ -214,10 +214,10 @@ def test_command_line_refuses_broken_jobs(
     job = tmp_path / "job.json"
     assert main([str(job)]) == BadRecipe.exit_code
     (tmp_path / "outcome.json").unlink()
-    job.write_text('{"kind": "dpo"}')
+    job.write_text('{"entry": "os.path"}')
     assert main([str(job)]) == BadRecipe.exit_code
     assert json.loads((tmp_path / "outcome.json").read_text())["kind"] == "bad_recipe"
-    assert "kind: Input should be 'sft'" in capfd.readouterr().err
+    assert "entry: String should match pattern" in capfd.readouterr().err
 
 
 def test_loss_tokens_leave_out_what_is_never_predicted() -> None:

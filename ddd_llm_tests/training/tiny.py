@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 
 from ddd_llm.training.base_model import INFO_FILE, BaseModelInfo, model_digest
 from ddd_llm.training.files import canonical_json
-from ddd_llm.training.job import TrainingJob
 from ddd_llm.training.recipe import LoraRecipe, SftRecipe
+from ddd_llm.training.sft import SftJob
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
@@ -132,9 +132,7 @@ def tiny_recipe(**changes: Any) -> SftRecipe:
     return SftRecipe(**(settings | changes))
 
 
-def tiny_job(
-    root: Path, name: str = "run", rows: Sequence[dict[str, str]] | None = None, **changes: Any
-) -> TrainingJob:
+def tiny_job(root: Path, name: str = "run", rows: Sequence[dict[str, str]] | None = None, **changes: Any) -> SftJob:
     """A job in a folder; base model and dataset are made once and shared by the jobs of a folder.
 
     Args:
@@ -147,7 +145,7 @@ def tiny_job(
     if not (base / INFO_FILE).exists():
         tiny_model(base)
     dataset = write_rows(root / "dataset.parquet", rows if rows is not None else tiny_rows())
-    return TrainingJob(
+    return SftJob(
         base=base,
         dataset=dataset,
         recipe=tiny_recipe(**changes),

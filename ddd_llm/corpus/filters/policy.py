@@ -6,7 +6,6 @@ Here: the policy as data, its digest, and whether it is approved. Not here: its 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -28,6 +27,7 @@ from ddd_llm.corpus.filters.gopher import (
 )
 from ddd_llm.corpus.filters.repetition import DuplicateBlocks, DuplicateGrams, TopGram
 from ddd_llm.corpus.filters.technical import Boilerplate, Language, Undecoded
+from ddd_llm.platform.approvals import Approvable, objection
 from ddd_llm.store.canonical import digest_value
 
 AnyRule = Annotated[
@@ -66,20 +66,9 @@ class BorderlinePolicy(BaseModel):
     samples: int = Field(default=3, ge=0, le=50, description="Shown per rule and side of the limit.")
 
 
-class CurationPolicy(BaseModel):
+class CurationPolicy(Approvable):
     """Which rules a document must pass, and who answers for them."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    version: int = Field(ge=1, description="Goes up with every change of what `digest` covers.")
-    approved_by: str | None = Field(
-        default=None, min_length=1, description="Who answers for this version; null: nobody yet."
-    )
-    approved_on: date | None = None
-    approved_version: int | None = Field(default=None, ge=1, description="The version that was approved.")
-    approved_digest: str | None = Field(
-        default=None, pattern=r"^[0-9a-f]{64}$", description="The `digest` that was approved."
-    )
     code: Code = Field(default="skipped", description="Whether code counts as prose, as it does for the web filters.")
     rules: tuple[AnyRule, ...] = Field(description="In the order of asking: the first rule broken is the reason.")
     borderline: BorderlinePolicy = BorderlinePolicy()
@@ -113,7 +102,7 @@ def approval_verdict(config: Mapping[str, Any]) -> tuple[bool, str, dict[str, ob
         (passed, sentence with the cure, metadata).
     """
     policy = CurationPolicy.model_validate(config)
-    found = _objection(policy)
+    found = objection(policy, "the curation standard")
     metadata: dict[str, object] = {"version": policy.version, "digest": policy.digest}
     if found is None:
         sentence = f"Version {policy.version} was approved by {policy.approved_by} on {policy.approved_on}."
@@ -123,17 +112,3 @@ def approval_verdict(config: Mapping[str, Any]) -> tuple[bool, str, dict[str, ob
         f"approved_digest: {policy.digest}"
     )
     return False, f"{found} {cure}", metadata
-
-
-def _objection(policy: CurationPolicy) -> str | None:
-    approved = policy.approved_version
-    if None in (policy.approved_by, policy.approved_on, approved, policy.approved_digest):
-        return f"Nobody has approved version {policy.version} of the curation standard."
-    if policy.approved_digest != policy.digest and policy.version == approved:
-        return (
-            f"The rules have changed since version {approved} was approved, but the version has not: raise it and have "
-            f"it approved."
-        )
-    if policy.version != approved:
-        return f"Version {policy.version} of the curation standard is not approved; version {approved} was."
-    return None

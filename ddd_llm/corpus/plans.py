@@ -1,0 +1,18 @@
+"""The plan that this stage adds to those a training asks for. Light: the plan's model is imported when it is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ddd_llm.platform.approvals import Approvable
+from ddd_llm.platform.readiness import add_plan
+from ddd_llm.platform.settings import Settings
+
+
+def _documents(settings: Settings) -> list[tuple[str, Path, Approvable]]:
+    from ddd_llm.corpus.policies import curation_policy
+
+    return [("the curation standard", settings.assets / "policies" / "curation.yaml", curation_policy(settings))]
+
+
+add_plan("curation standard", _documents)

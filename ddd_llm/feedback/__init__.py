@@ -1,0 +1,1 @@
+"""Human feedback as a measured instrument: guidelines, labels, agreement, preferences, span feedback. Imports nothing heavy."""

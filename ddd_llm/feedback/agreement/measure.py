@@ -1,0 +1,190 @@
+"""Agreement as a table: over everything, per value, per guideline version and per slice, and without each annotator.
+
+Belongs here: which coefficient is shown for what. Does not: the coefficients (`alpha`, `chance`, `spans`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from ddd_llm.feedback.agreement.alpha import (
+    RESAMPLES,
+    Estimate,
+    Floats,
+    Level,
+    alpha,
+    bootstrap,
+    coincidences,
+)
+from ddd_llm.feedback.agreement.chance import ac1, fleiss, pairwise_cohen, percent
+from ddd_llm.feedback.agreement.ratings import Ratings
+
+
+@dataclass(frozen=True)
+class Rating:
+    """One label, with what it may be grouped by."""
+
+    item: str
+    annotator: str
+    value: str
+    version: str = ""
+    slice: str = ""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far annotators agree on one part of the labels.
+
+    Attributes:
+        scope: `all`, `value X` (X against the rest), `version X` of the guideline, or `slice X`.
+        annotators: how many gave a label.
+        percent: share of agreeing pairs of labels.
+        alpha, ac1: with interval, number of items with two labels or more, and of labels on them.
+        cohen: mean of the pairwise kappas; None for fewer than two annotators with items in common.
+        fleiss: None where items have different numbers of labels.
+    """
+
+    scope: str
+    annotators: int
+    percent: float | None
+    alpha: Estimate
+    ac1: Estimate
+    cohen: float | None
+    fleiss: float | None
+
+
+def measure(
+    labels: Iterable[Rating],
+    values: Sequence[str] | None = None,
+    level: Level = "nominal",
+    confidence: float = 0.95,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> list[Agreement]:
+    """Agreement over everything and per part.
+
+    Args:
+        labels: at most one per item, annotator and guideline version; the latest version of each is what counts over all.
+        values: all categories, in order for ordinal data.
+        level: of measurement.
+        confidence, resamples, seed: of the intervals.
+
+    Raises:
+        RatingsError: see `Ratings.from_rows`.
+    """
+    rows = list(labels)
+    of = partial(_agreement, level=level, confidence=confidence, resamples=resamples, seed=seed)
+    everything = ratings_of(rows, values)
+    found = [of("all", everything)]
+    if len(everything.values) > 2 and level == "nominal":
+        found += [of(f"value {value}", everything.against_rest(value), level="nominal") for value in everything.values]
+    for name in ("version", "slice"):
+        parts = sorted({getattr(row, name) for row in rows})
+        if len(parts) > 1:
+            found += [
+                of(f"{name} {part}", ratings_of([r for r in rows if getattr(r, name) == part], everything.values))
+                for part in parts
+            ]
+    return found
+
+
+def ratings_of(rows: Iterable[Rating], values: Sequence[str] | None = None) -> Ratings:
+    """The latest version's label of each item and annotator. Raises RatingsError."""
+    latest: dict[tuple[str, str], str] = {}
+    listed = list(rows)
+    for row in listed:
+        key = row.item, row.annotator
+        latest[key] = max(latest.get(key, ""), row.version, key=_version)
+    kept = [(r.item, r.annotator, r.value) for r in listed if r.version == latest[r.item, r.annotator]]
+    return Ratings.from_rows(kept, values)
+
+
+def _version(text: str) -> tuple[int, str]:
+    return (int(text), "") if text.isdigit() else (-1, text)
+
+
+def _agreement(scope: str, ratings: Ratings, level: Level, confidence: float, resamples: int, seed: int) -> Agreement:
+    weights = "quadratic" if level != "nominal" else None
+    kappas = [e.value for e in pairwise_cohen(ratings, weights).values() if e.value is not None]
+    return Agreement(
+        scope,
+        len(ratings.annotators),
+        percent(ratings),
+        alpha(ratings, level, confidence, resamples, seed),
+        ac1(ratings, confidence, resamples, seed),
+        float(np.mean(kappas)) if kappas else None,
+        fleiss(ratings),
+    )
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What leaving one annotator out would do.
+
+    Attributes:
+        annotator: who.
+        labels: that would go.
+        items: that would be left without any label.
+        alpha: of the others.
+        change: alpha of the others minus alpha of all, with a paired bootstrap interval over items; None: undefined.
+    """
+
+    annotator: str
+    labels: int
+    items: int
+    alpha: float | None
+    change: float | None
+    low: float | None
+    high: float | None
+
+
+def leave_one_out(
+    ratings: Ratings, confidence: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
+) -> list[LeftOut]:
+    """The effect of each annotator on data and agreement (nominal alpha), by name."""
+    return [_left_out(ratings, name, confidence, resamples, seed) for name in ratings.annotators]
+
+
+def _left_out(ratings: Ratings, name: str, confidence: float, resamples: int, seed: int) -> LeftOut:
+    rest = ratings.without(name)
+    both = (_Sums(ratings.counts), _Sums(rest.counts))
+
+    def change(weights: Floats) -> Floats:
+        return both[1].alphas(weights) - both[0].alphas(weights)
+
+    one = np.ones((1, len(ratings.items)))
+    difference, alone = float(change(one)[0]), float(both[1].alphas(one)[0])
+    defined = bool(np.isfinite(difference))
+    low, high = bootstrap(len(ratings.items), resamples, seed, confidence, change) if defined else (None, None)
+    labelled = ratings.counts.sum(1)
+    return LeftOut(
+        name,
+        int(labelled.sum() - rest.counts.sum()),
+        int(((labelled > 0) & (rest.counts.sum(1) == 0)).sum()),
+        alone if np.isfinite(alone) else None,
+        difference if defined else None,
+        low,
+        high,
+    )
+
+
+class _Sums:
+    """Nominal alpha of weighted items, with unpaired ones counting nothing, so that two sets share one resample."""
+
+    def __init__(self, counts: Floats) -> None:
+        paired = counts.sum(1) >= 2
+        self._counts = np.where(paired[:, None], counts, 0.0)
+        self._apart = np.zeros(len(counts))
+        pairs = coincidences(counts[paired])
+        self._apart[paired] = pairs.sum((1, 2)) - np.einsum("icc->i", pairs)
+
+    def alphas(self, weights: Floats) -> Floats:
+        totals = weights @ self._counts
+        labels = totals.sum(1)
+        expected = labels**2 - (totals**2).sum(1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(expected > 0, 1 - (labels - 1) * (weights @ self._apart) / expected, np.nan)

@@ -1,0 +1,153 @@
+"""`ddd-llm annotate`: hand items to people, take labels back, and say how far the work is. Loads no Dagster.
+
+Belongs here: what a person types and what is answered. Does not: the forms of files (`records`, `label_studio`).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ddd_llm.feedback.guidelines import FOLDER, Guideline, load_versions, state_of
+from ddd_llm.feedback.label_studio import interface, to_tasks
+from ddd_llm.feedback.labels import Item, Label
+from ddd_llm.feedback.reading import Feedback, feedback_files, folders, read_feedback
+from ddd_llm.feedback.records import line_of
+from ddd_llm.instructions.prompts import stable_hash
+from ddd_llm.platform.inputs import InputError
+from ddd_llm.platform.settings import Settings, load_settings
+
+annotate = typer.Typer(no_args_is_help=True, help="Items for people, their labels, and how far the work is.")
+Json = Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")]
+SUFFIXES = (".jsonl", ".json")
+
+
+def _read(settings: Settings) -> tuple[Feedback, dict[tuple[str, int], Guideline]]:
+    versions = load_versions(settings.assets / FOLDER)
+    return read_feedback(feedback_files(folders(settings)), versions), versions
+
+
+def _current(versions: dict[tuple[str, int], Guideline]) -> dict[str, Guideline]:
+    return {name: guideline for (name, _), guideline in sorted(versions.items())}
+
+
+@annotate.command()
+def status(json_: Json = False) -> None:
+    """Items, labels, stale labels and quarantine, by guideline and annotator."""
+    found, versions = _read(load_settings())
+    states = {label.id: state_of(label, versions)[0] for label in found.labels}
+    rows = [
+        {
+            "guideline": name,
+            "version": guideline.version,
+            "items": sum(item.guideline == name for item in found.items.values()),
+            "labels": sum(label.guideline == name for label in found.labels),
+            "stale": sum(label.guideline == name and states[label.id] != "current" for label in found.labels),
+            "items_with_two": _with_two(found.labels, name),
+        }
+        for name, guideline in _current(versions).items()
+    ]
+    people = Counter((label.annotator, label.guideline, label.origin) for label in found.labels)
+    by_person = [
+        {"annotator": who, "guideline": name, "origin": origin, "labels": count}
+        for (who, name, origin), count in sorted(people.items())
+    ]
+    reasons = dict(sorted(Counter(reason for _, _, reason, _ in found.quarantine).items()))
+    if json_:
+        print(json.dumps({"guidelines": rows, "annotators": by_person, "quarantined": reasons}))
+        return
+    for table in (rows, by_person):
+        _print(table)
+    print(f"quarantined: {', '.join(f'{n} {reason}' for reason, n in reasons.items()) or 'nothing'}")
+
+
+def _with_two(labels: Iterable[Label], name: str) -> int:
+    counts = Counter(label.item_id for label in labels if label.guideline == name)
+    return sum(count >= 2 for count in counts.values())
+
+
+def _print(rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        print("(none)\n")
+        return
+    names = list(rows[0])
+    cells = [names, *[[_plain(row[name]) for name in names] for row in rows]]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(names))]
+    print("\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in cells) + "\n")
+
+
+def _plain(value: Any) -> str:
+    """A cell without control characters: names come from files and may hold terminal escapes."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in str(value))
+
+
+@annotate.command()
+def export(
+    output: Path,
+    guideline: Annotated[str, typer.Option("--guideline", help="Name of the guideline whose items to write.")],
+    label_studio: Annotated[bool, typer.Option(help="As Label Studio tasks, with the interface beside them.")] = False,
+    labels: Annotated[bool, typer.Option(help="Write the labels there are as well.")] = False,
+) -> None:
+    """Write items for people: JSON Lines, or Label Studio tasks with a file FILE.xml that holds the labelling interface.
+
+    Of two answers which one stands left is drawn by lot per item.
+    """
+    found, versions = _read(load_settings())
+    current = _current(versions)
+    if guideline not in current:
+        raise InputError(f"no guideline {guideline}: there are {', '.join(current) or 'none'}")
+    items = [found.items[key] for key in sorted(found.items) if found.items[key].guideline == guideline]
+    given = [label for label in found.labels if labels and label.guideline == guideline]
+    if label_studio:
+        numbers = {name: str(g.version) for name, g in current.items()}
+        tasks = to_tasks(
+            items, given, numbers, frozenset(item.id for item in items if stable_hash("left", item.id) % 2)
+        )
+        output.write_text(json.dumps(tasks, ensure_ascii=False, indent=1), encoding="utf-8")
+        output.with_suffix(".xml").write_text(interface(current[guideline]), encoding="utf-8")
+    else:
+        entries: list[Item | Label] = [*items, *given]
+        output.write_bytes(b"".join(line_of(entry) for entry in entries))
+    print(f"{output}: {len(items)} items, {len(given)} labels")
+
+
+@annotate.command("import")
+def import_(file: Path, json_: Json = False) -> None:
+    """Take a file of labels (JSON Lines or a Label Studio export) into this installation, once it has been looked at.
+
+    The file is copied as it is; what in it cannot be kept is named here and quarantined by the asset `annotations`. Refused whole
+    where nothing in it can be kept.
+    """
+    settings = load_settings()
+    if file.suffix not in SUFFIXES:
+        raise InputError(f"{file}: the name must end with {' or '.join(SUFFIXES)}")
+    if not file.is_file():
+        raise InputError(f"there is no file {file}")
+    versions = load_versions(settings.assets / FOLDER)
+    before, _ = _read(settings)
+    alone = read_feedback([*feedback_files(folders(settings)), file], versions)
+    refused = [row for row in alone.quarantine if row not in before.quarantine]
+    gained = len(alone.labels) - len(before.labels), len(alone.items) - len(before.items)
+    decisions = len(alone.decisions) - len(before.decisions)
+    if max(*gained, decisions) <= 0 and not len(alone.superseded) - len(before.superseded):
+        first = "; ".join(f"{place}: {reason}" for _, place, reason, _ in refused[:5])
+        raise InputError(f"{file}: nothing in it can be kept that is not there already ({first or 'all known'})")
+    target = settings.home / "annotations" / file.name
+    if target.exists():
+        raise InputError(f"{target} is there already: give the file another name")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(file, target.with_name(f".{target.name}.part"))
+    target.with_name(f".{target.name}.part").replace(target)
+    said = {"labels": gained[0], "items": gained[1], "decisions": decisions, "refused": len(refused)}
+    if json_:
+        print(json.dumps(said | {"first": [list(row) for row in refused[:20]]}))
+        return
+    print(f"{target}: {', '.join(f'{n} {name}' for name, n in said.items())}")
+    for _, place, reason, detail in refused[:20]:
+        print(f"  {place}: {reason}: {detail}")

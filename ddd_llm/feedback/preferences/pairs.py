@@ -1,0 +1,267 @@
+"""The table of preference pairs, and merging what people, red teams, judges and programs prefer into it.
+
+Belongs here: the schema, merging, what is refused on the way. Does not: judging the whole (`qa`), nor the sources themselves.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from ddd_llm.feedback.constructed import Planted
+from ddd_llm.feedback.labels import Item, LabelError
+from ddd_llm.feedback.records import checked
+from ddd_llm.instructions.prompts import compose, stable_hash
+from ddd_llm.store.canonical import canonical_json, digest
+
+PAIRS_SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("prompt", pa.string()),  # messages as JSON, the last one the user's
+        ("chosen", pa.string()),
+        ("rejected", pa.string()),
+        ("origins", pa.list_(pa.string())),  # people, demo, adversarial, rlaif, constructed
+        ("rubrics", pa.string()),  # {rubric: [chosen, rejected]} as JSON, where people scored
+        ("gap", pa.string()),  # the safety gap an adversarial pair aims at
+        ("error", pa.string()),  # the error planted in a constructed pair
+        ("annotators", pa.list_(pa.string())),
+        ("label_ids", pa.list_(pa.string())),
+        ("item_id", pa.string()),
+        ("judge", pa.string()),
+        ("source_ids", pa.list_(pa.string())),  # documents the prompt shows
+        ("component", pa.string()),  # what may not be parted by the split
+        ("split", pa.string()),  # train, held_out
+    ]
+)
+QUARANTINE_SCHEMA = pa.schema([(name, pa.string()) for name in ("origin", "place", "reason", "detail")])
+Pair = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Merged:
+    """`pairs` (PAIRS_SCHEMA, by id), `quarantine`, and counts of items that were judged a tie, by origin."""
+
+    pairs: pa.Table
+    quarantine: pa.Table
+    ties: dict[str, int]
+
+
+class SafetyGap(BaseModel):
+    """Something the model is known to do wrong under attack."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
+    description: str = Field(min_length=1)
+    severity: int = Field(ge=1, le=4, description="1 nuisance, 2 misleading, 3 harm to systems, 4 harm to people.")
+
+
+class SafetyGaps(BaseModel):
+    """The declared gaps, `assets/preferences/safety-gaps.yaml`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    gaps: tuple[SafetyGap, ...]
+
+    @field_validator("gaps")
+    @classmethod
+    def _ids_differ(cls, gaps: tuple[SafetyGap, ...]) -> tuple[SafetyGap, ...]:
+        if len({gap.id for gap in gaps}) != len(gaps):
+            raise ValueError("two gaps share an id")
+        return gaps
+
+
+class AdversarialPair(BaseModel):
+    """A red-team prompt with an answer to prefer and one to avoid. `author` says who wrote it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    gap: str
+    prompt: str = Field(min_length=1)
+    passage: str | None = None
+    chosen: str = Field(min_length=1)
+    rejected: str = Field(min_length=1)
+    author: str = Field(min_length=1)
+
+
+def pair_id(prompt: str, chosen: str, rejected: str) -> str:
+    """Digest of what a pair says."""
+    return digest(canonical_json([prompt, chosen, rejected]))
+
+
+def prompt_of(passage: str | None, question: str) -> str:
+    """A prompt as JSON messages, in the form the instruction dataset has."""
+    return json.dumps([{"role": "user", "content": compose(passage, question)}], ensure_ascii=False)
+
+
+def from_people(
+    adjudicated: pa.Table, items: Mapping[str, Item], held_out_share: float
+) -> tuple[list[Pair], dict[str, int]]:
+    """Pairs of settled preferences, and the number of ties by origin (a tie prefers nothing).
+
+    Args:
+        adjudicated: ADJUDICATED_SCHEMA; rows of other kinds are passed over.
+        items: by id.
+        held_out_share: of the components.
+    """
+    pairs, ties = [], {}
+    for row in adjudicated.to_pylist():
+        if row["kind"] != "preference":
+            continue
+        value, item = json.loads(row["value"]), items[row["item_id"]]
+        if value["preferred"] == "tie":
+            ties[row["origin"]] = ties.get(row["origin"], 0) + 1
+            continue
+        order = (0, 1) if value["preferred"] == "first" else (1, 0)
+        chosen, rejected = (item.responses[i] for i in order)
+        component = component_of(item)
+        pairs.append(
+            _pair(
+                prompt_of(item.passage, item.prompt),
+                chosen,
+                rejected,
+                row["origin"],
+                rubrics=json.dumps({name: [s[i] for i in order] for name, s in sorted(value["rubrics"].items())}),
+                annotators=row["annotators"],
+                label_ids=row["label_ids"],
+                item_id=row["item_id"],
+                source_ids=sorted(item.source_ids),
+                component=component,
+                split=split_of(component, held_out_share),
+            )
+        )
+    return pairs, ties
+
+
+def component_of(item: Item) -> str:
+    """What an item may not be parted from: items on the same documents, or else with the same question."""
+    return digest(canonical_json(sorted(item.source_ids) or [item.passage, item.prompt]))[:32]
+
+
+def split_of(component: str, held_out_share: float) -> str:
+    """train or held_out, by a stable hash of the component."""
+    return "held_out" if stable_hash("held_out", component) % 10_000 < held_out_share * 10_000 else "train"
+
+
+def from_red_team(path: Path, gaps: SafetyGaps, held_out_share: float) -> tuple[list[Pair], list[dict[str, str]]]:
+    """Adversarial pairs of a JSON Lines file, and quarantine rows: invalid_adversarialpair, invalid_json, undeclared_gap.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    declared = {gap.id for gap in gaps.gaps}
+    pairs, refused = [], []
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        try:
+            found = checked(AdversarialPair, json.loads(line))
+            if found.gap not in declared:
+                raise LabelError("undeclared_gap", f"{found.gap} is none of the declared gaps")
+        except LabelError as error:
+            refused.append(_refused("adversarial", f"{path.name}:{number}", error.reason, str(error)))
+            continue
+        except (ValueError, RecursionError):
+            refused.append(_refused("adversarial", f"{path.name}:{number}", "invalid_json", "no JSON value"))
+            continue
+        prompt = prompt_of(found.passage, found.prompt)
+        component = digest(prompt.encode())[:32]
+        more = {"gap": found.gap, "annotators": [found.author], "component": component}
+        split = split_of(component, held_out_share)
+        pairs.append(_pair(prompt, found.chosen, found.rejected, "adversarial", split=split, **more))
+    return pairs, refused
+
+
+def from_constructed(planted: Iterable[Planted]) -> list[Pair]:
+    """Pairs whose order a program proved: the right answer over its harmed copy."""
+    return [
+        _pair(
+            p.prompt,
+            p.right,
+            p.harmed,
+            "constructed",
+            error=p.error,
+            source_ids=sorted(p.source_ids),
+            component=p.component,
+            split=p.split,
+        )
+        for p in planted
+    ]
+
+
+def from_judge(judged: pa.Table, items: Mapping[str, Item], accepted: bool, held_out_share: float) -> list[Pair]:
+    """Pairs of a batch that a machine judged (`judge.JUDGED_SCHEMA`); none unless the batch was accepted."""
+    pairs = []
+    for row in judged.to_pylist() if accepted else ():
+        if row["preferred"] not in ("first", "second"):
+            continue
+        item = items[row["item_id"]]
+        chosen, rejected = item.responses if row["preferred"] == "first" else item.responses[::-1]
+        component = component_of(item)
+        pairs.append(
+            _pair(
+                prompt_of(item.passage, item.prompt),
+                chosen,
+                rejected,
+                "rlaif",
+                item_id=row["item_id"],
+                judge=row["judge"],
+                source_ids=sorted(item.source_ids),
+                component=component,
+                split=split_of(component, held_out_share),
+            )
+        )
+    return pairs
+
+
+def _pair(prompt: str, chosen: str, rejected: str, origin: str, **more: Any) -> Pair:
+    empty = {"annotators": [], "label_ids": [], "source_ids": []}
+    known = {"id": pair_id(prompt, chosen, rejected), "prompt": prompt, "chosen": chosen, "rejected": rejected}
+    return {**dict.fromkeys(PAIRS_SCHEMA.names), **empty, **known, "origins": [origin], **more}
+
+
+def _refused(origin: str, place: str, reason: str, detail: str) -> dict[str, str]:
+    return {"origin": origin, "place": place, "reason": reason, "detail": detail}
+
+
+def merge(pairs: Iterable[Pair], refused: Iterable[dict[str, str]] = (), ties: dict[str, int] | None = None) -> Merged:
+    """One table of everybody's pairs.
+
+    A pair that comes from several origins stands once and names them all. Quarantined: `same_answers`; `contradiction`, a pair
+    whose answers are preferred the other way round as well; `split_conflict`, a train pair whose prompt is held out.
+    """
+    rows = list(refused)
+    by_id: dict[str, Pair] = {}
+    for pair in sorted(pairs, key=lambda p: (p["id"], p["origins"])):
+        if pair["chosen"] == pair["rejected"]:
+            rows.append(_refused(pair["origins"][0], pair["id"], "same_answers", "both answers are the same"))
+        elif (other := by_id.get(pair["id"])) is not None:
+            by_id[pair["id"]] = _united(other, pair)
+        else:
+            by_id[pair["id"]] = pair
+    held_out = {pair["prompt"] for pair in by_id.values() if pair["split"] == "held_out"}
+    kept = []
+    for pair in by_id.values():
+        if pair_id(pair["prompt"], pair["rejected"], pair["chosen"]) in by_id:
+            detail = "the same two answers are preferred the other way round, too"
+            rows.append(_refused(pair["origins"][0], pair["id"], "contradiction", detail))
+        elif pair["split"] == "train" and pair["prompt"] in held_out:
+            rows.append(_refused(pair["origins"][0], pair["id"], "split_conflict", "its prompt is held out"))
+        else:
+            kept.append(pair)
+    return Merged(
+        pa.Table.from_pylist(kept, schema=PAIRS_SCHEMA),
+        pa.Table.from_pylist(sorted(rows, key=lambda r: tuple(r.values())), schema=QUARANTINE_SCHEMA),
+        dict(sorted((ties or {}).items())),
+    )
+
+
+def _united(one: Pair, two: Pair) -> Pair:
+    joined = {name: sorted({*one[name], *two[name]}) for name in ("origins", "annotators", "label_ids", "source_ids")}
+    split = "held_out" if "held_out" in (one["split"], two["split"]) else "train"
+    filled = {name: one[name] if one[name] is not None else two[name] for name in one}
+    return {**filled, **joined, "split": split}

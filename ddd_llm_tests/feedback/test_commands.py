@@ -1,0 +1,116 @@
+"""`ddd-llm annotate` as people type it: out, back in, and what it says about bad files."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ddd_llm.feedback.records import line_of
+from ddd_llm.platform.settings import CHECKOUT
+from ddd_llm_tests.feedback.samples import item, label
+
+
+@pytest.fixture
+def assets(tmp_path: Path) -> Path:
+    folder = tmp_path / "assets"
+    shutil.copytree(CHECKOUT / "assets" / "guidelines", folder / "guidelines")
+    shutil.copytree(CHECKOUT / "assets" / "annotations", folder / "annotations")
+    return folder
+
+
+def run(assets: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("DDD_LLM_")}
+    environ = {**kept, "DDD_LLM_ASSETS": str(assets), "DDD_LLM_HOME": str(assets.parent / "home")}
+    command = [sys.executable, "-c", "from ddd_llm.cli import main; main()", "annotate", *words]
+    return subprocess.run(command, env=environ, capture_output=True, text=True, check=False, cwd=assets.parent)
+
+
+def status(assets: Path) -> dict:
+    done = run(assets, "status", "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_labels_go_out_to_label_studio_and_come_back(assets: Path) -> None:
+    before = status(assets)
+    out = assets.parent / "tasks.json"
+    done = run(assets, "export", str(out), "--guideline", "answer-preference", "--label-studio", "--labels")
+    assert done.returncode == 0, done.stderr
+    assert "24 items, 72 labels" in done.stdout
+    assert "<Rating" in out.with_suffix(".xml").read_text()
+    tasks = json.loads(out.read_text())
+    tasks[0]["annotations"][0]["completed_by"] = {"email": "new@example.org"}
+    tasks[0]["annotations"][1]["result"] = []
+    out.write_text(json.dumps(tasks))
+    done = run(assets, "import", str(out), "--json")
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert (said["labels"], said["refused"]) == (1, 1)
+    assert said["first"][0][2] == "incomplete_answer"
+    after = status(assets)
+    assert after["quarantined"] == {"incomplete_answer": 1}
+    assert sum(r["labels"] for r in after["guidelines"]) == sum(r["labels"] for r in before["guidelines"]) + 1
+    assert (
+        "is there already" in run(assets, "import", str(out)).stderr
+        or "nothing in it" in run(assets, "import", str(out)).stderr
+    )
+
+
+def test_lines_go_out_and_come_back_as_they_were(assets: Path) -> None:
+    out = assets.parent / "items.jsonl"
+    assert run(assets, "export", str(out), "--guideline", "answer-verdict", "--labels").returncode == 0
+    before = status(assets)
+    shutil.rmtree(assets / "annotations")
+    done = run(assets, "import", str(out))
+    assert done.returncode == 0, done.stderr
+    after = status(assets)
+    assert [r for r in after["guidelines"] if r["guideline"] == "answer-verdict"] == [
+        r for r in before["guidelines"] if r["guideline"] == "answer-verdict"
+    ]
+
+
+def test_a_changed_guideline_shows_as_stale_labels(assets: Path) -> None:
+    path = assets / "guidelines" / "answer-verdict.md"
+    (assets / "guidelines" / "earlier").mkdir()
+    shutil.copyfile(path, assets / "guidelines" / "earlier" / "answer-verdict.v1.md")
+    text = path.read_text().replace("version: 1", "version: 2", 1)
+    path.write_text(
+        text.replace("The answer says that it cannot be answered", "The answer only says that it cannot be answered")
+    )
+    (row,) = [r for r in status(assets)["guidelines"] if r["guideline"] == "answer-verdict"]
+    assert row["version"] == 2
+    assert 0 < row["stale"] < row["labels"], "only labels that the reworded section concerns"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.txt", b"", "the name must end with .jsonl or .json"),
+        ("a.jsonl", b"{\n", "line 1: invalid_json"),
+        ("a.json", b"{}", "file: wrong_shape"),
+        ("a.jsonl", line_of(label(item())), "line 1: unknown_item"),
+        ("gone.jsonl", None, "there is no file"),
+    ],
+)
+def test_a_file_in_which_nothing_can_be_kept_is_refused_whole(
+    assets: Path, name: str, content: bytes | None, said: str
+) -> None:
+    path = assets.parent / name
+    if content is not None:
+        path.write_bytes(content)
+    done = run(assets, "import", str(path))
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert not (assets.parent / "home" / "annotations").exists()
+
+
+def test_an_unknown_guideline_is_named(assets: Path) -> None:
+    done = run(assets, "export", "x.jsonl", "--guideline", "nothing")
+    assert done.returncode == 2
+    assert "there are answer-errors, answer-preference, answer-verdict" in done.stderr
