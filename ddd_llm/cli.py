@@ -179,9 +179,29 @@ def impact(document_id: str, json_: Json = False, home: Home = None) -> None:
             ("documents", ["id", "source", "locator", "op", "batch"]),
             ("near_duplicates", ["id", "jaccard", "kept"]),
             ("examples", ["id", "split", "trained_on"]),
+            ("feedback", ["asset", "id", "split", "trained"]),
             ("model_versions", ["name", "version", "alias", "examples"]),
         ]
         return "\n\n".join(f"{name.replace('_', ' ')}:\n{_table(result[name], columns)}" for name, columns in parts)
+
+    _answer(result, json_, text)
+
+
+@audit.command()
+def annotator(name: str, json_: Json = False, home: Home = None) -> None:
+    """What a person's labels reached: feedback rows, reward models, aligned models."""
+    from ddd_llm.audit.impact import annotator as follow
+
+    store, _ = _open(home)
+    result = follow(store, name)
+    if result is None:
+        raise WrongUseError(f"nobody named {name} labelled anything: `ddd-llm annotate status` lists the names")
+
+    def text() -> str:
+        said = (
+            f"{result['labels']} labels; models trained on feedback from them: {', '.join(result['models']) or 'none'}"
+        )
+        return f"{said}\n\n{_table(result['feedback'], ['asset', 'id', 'split'])}"
 
     _answer(result, json_, text)
 

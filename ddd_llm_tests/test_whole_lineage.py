@@ -101,11 +101,21 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
     }
     recipe["dpo"] |= {
         "steps": 3,
+        "warmup_steps": 0,
         "save_every": 1,
         "max_length": 2048,
         "batch_size": 2,
         "held_out_pairs": 6,
         "threads": 1,
+    }
+    recipe["reward_models"] |= {
+        "steps": 3,
+        "save_every": 3,
+        "max_length": 2048,
+        "batch_size": 2,
+        "held_out_items": 8,
+        "threads": 1,
+        "layers": 1,
     }
     recipe["dataset"] |= {"train_size": 200, "validation_size": 20, "test_size": 200, "package_share": 1.0}
     recipe["evaluation"] = {
@@ -204,6 +214,21 @@ def test_feedback_of_every_origin_reaches_the_aligned_model_and_says_so(installa
     used = set(store.read_table(aligned.record.tables["trained_on"])["id"].to_pylist())
     assert used and used <= {row["id"] for row in pairs if row["split"] == "train"}
     assert {pin.asset for pin in aligned.record.inputs} == {"base_model", "sft_model", "preference_pairs"}
+    spans = store.read_table(session.read("span_feedback").record.tables["feedback"]).to_pylist()
+    assert {row["origin"] for row in spans} == {"demo", "constructed"}
+    for kind in ("completeness", "factuality", "holistic", "relevance"):
+        record = session.read("reward_models", kind).record
+        learnt = set(store.read_table(record.tables["trained_on"])["id"].to_pylist())
+        assert learnt <= {row["id"] for row in (pairs if kind == "holistic" else spans) if row["split"] == "train"}
+        assert learnt
+    row = next(r for r in pairs if "constructed" in r["origins"] and r["id"] in used)
+    code, reached = installation.audit("impact", row["source_ids"][0])
+    assert code == 0
+    (mine,) = [found for found in reached["feedback"] if found["id"] == row["id"]]
+    assert "dpo_model" in mine["trained"]
+    code, person = installation.audit("annotator", "demo-author-1")
+    assert (code, person["labels"]) == (0, 70)
+    assert {found["asset"] for found in person["feedback"]} == {"preference_pairs", "span_feedback"}
     plans = {row["plan"] for row in aligned.record.summary["plans"]}
     assert len(plans) == 5
     verdicts = store.read_bytes(session.read("annotator_agreement").record.files["verdicts.json"])

@@ -1,4 +1,5 @@
-"""From a document to everything it reached: near-duplicates, instruction pairs, model versions. And from a text to its document.
+"""From a document or an annotator to everything reached: near-duplicates, instruction pairs, feedback, models. And from a text
+to its document.
 
 Row provenance is `id` and `source_ids` in the tables; this module only follows them, over every registered version as well as
 over the heads of today.
@@ -18,6 +19,9 @@ from ddd_llm.store.records import Record
 from ddd_llm.store.session import Session, ancestors
 
 RAW, DEDUPLICATED, DATASET, TUNED = "raw_documents", "deduplicated_documents", "instruction_dataset", "sft_model"
+FEEDBACK = {"preference_pairs": "pairs", "span_feedback": "feedback"}
+LEARNERS = ("dpo_model", "reward_models")
+"""Models trained on feedback."""
 
 
 def _heads(store: ArtifactStore) -> dict[str, Record]:
@@ -111,8 +115,55 @@ def impact(store: ArtifactStore, document_id: str) -> dict[str, Any] | None:
         "documents": located,
         "near_duplicates": twins,
         "examples": [examples[key] for key in sorted(examples)],
+        "feedback": _feedback(store, everything.values(), ids),
         "model_versions": reached,
     }
+
+
+def _feedback(store: ArtifactStore, records: Iterable[Record], ids: set[str]) -> list[dict[str, Any]]:
+    """Preference pairs and span feedback that show one of the documents, and the models that were trained on them."""
+    used: dict[str, set[str]] = {}
+    listed = list(records)
+    for record in listed:
+        if record.asset in LEARNERS and "trained_on" in record.tables:
+            name = record.asset if record.partition is None else f"{record.asset}[{record.partition}]"
+            for table in _tables(store, [record], record.asset, "trained_on", ["id"]):
+                for row in table["id"].to_pylist():
+                    used.setdefault(row, set()).add(name)
+    found: dict[str, dict[str, Any]] = {}
+    for asset, name in FEEDBACK.items():
+        for table in _tables(store, listed, asset, name, ["id", "split", "source_ids"]):
+            for row in table.to_pylist():
+                if via := sorted(ids & set(row["source_ids"])):
+                    about = {"asset": asset, "id": row["id"], "split": row["split"], "via": via}
+                    found[row["id"]] = {**about, "trained": sorted(used.get(row["id"], ()))}
+    return [found[key] for key in sorted(found)]
+
+
+def annotator(store: ArtifactStore, name: str) -> dict[str, Any] | None:
+    """What a person's labels reached: labels, feedback rows and models; None when nobody of that name labelled anything."""
+    heads = list(_heads(store).values())
+    labels = [
+        row["id"]
+        for table in _tables(store, heads, "annotations", "labels", ["id", "annotator"])
+        for row in table.to_pylist()
+        if row["annotator"] == name
+    ]
+    rows: list[dict[str, Any]] = []
+    for asset, table_name in FEEDBACK.items():
+        for table in _tables(store, heads, asset, table_name, ["id", "split", "annotators"]):
+            rows += [{"asset": asset, **row} for row in table.to_pylist() if name in row["annotators"]]
+    if not labels and not rows:
+        return None
+    ids = {row["id"] for row in rows}
+    models = sorted(
+        record.asset if record.partition is None else f"{record.asset}[{record.partition}]"
+        for record in heads
+        if record.asset in LEARNERS
+        and any(ids & set(t["id"].to_pylist()) for t in _tables(store, [record], record.asset, "trained_on", ["id"]))
+    )
+    listed = [{"asset": r["asset"], "id": r["id"], "split": r["split"]} for r in rows]
+    return {"annotator": name, "labels": len(labels), "feedback": listed, "models": models}
 
 
 def _near_duplicates(store: ArtifactStore, records: Iterable[Record], document_id: str) -> list[dict[str, Any]]:

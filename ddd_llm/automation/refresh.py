@@ -12,11 +12,11 @@ import time
 import dagster as dg
 
 from ddd_llm.automation.runs import reconcile, register_batches
-from ddd_llm.automation.staleness import requests, survey
+from ddd_llm.automation.staleness import Request, requests, survey
 from ddd_llm.automation.summary import summary
 from ddd_llm.platform.home import prepare_home
 from ddd_llm.platform.inputs import InputError
-from ddd_llm.platform.nodes import GRAPH
+from ddd_llm.platform.nodes import GRAPH, status
 from ddd_llm.platform.settings import Settings, load_settings
 from ddd_llm.store.artifact_store import ArtifactStore, open_store
 from ddd_llm.store.errors import StoreError
@@ -53,7 +53,10 @@ def refresh(settings: Settings, instance: dg.DagsterInstance, store: ArtifactSto
     for item in found.stale:
         print(f"stale: {item.asset}{f'[{item.partition}]' if item.partition else ''}: {'; '.join(item.why)}")
     job = defs.resolve_implicit_global_asset_job_def()
+    good = True
     for request in todo:
+        if not good and _waits(request, store, settings):
+            continue  # for what failed before: the failure has been told
         if request.partition is not None and any(GRAPH[name].partitioned for name in request.assets):
             register_batches(instance, [request.partition])
         result = job.execute_in_process(
@@ -64,9 +67,18 @@ def refresh(settings: Settings, instance: dg.DagsterInstance, store: ArtifactSto
             tags={"ddd_llm/started_by": "make demo"},
             raise_on_error=False,
         )
-        if not result.success:
-            return False
-    return True
+        good = good and result.success
+    return good
+
+
+def _waits(request: Request, store: ArtifactStore, settings: Settings) -> bool:
+    """Whether an asset of a run lacks an input that it does not make itself."""
+    session = Session.current(store)
+    return any(
+        status(session, GRAPH[name], settings, request.partition).state == "blocked"
+        or not all(session.partitions(i.asset) or session.head(i.asset) for i in GRAPH[name].inputs)
+        for name in request.assets[:1]
+    )
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import dagster as dg
 
+from ddd_llm.automation.jobs import JOBS, job_of, lineage
 from ddd_llm.automation.runs import reconcile, register_batches, unfinished
 from ddd_llm.automation.staleness import BATCH_ROOT, Request, Survey, requests, survey
 from ddd_llm.platform.inputs import InputError
@@ -23,7 +24,6 @@ from ddd_llm.store.canonical import digest_value
 from ddd_llm.store.errors import StoreError
 from ddd_llm.store.session import Session
 
-JOB = "lineage"
 TRAINING = "sft_model"
 GPU_COOL_DOWN_HOURS = float(os.environ.get("DDD_LLM_TRAINING_COOL_DOWN_HOURS") or 6)
 RETRY_AFTER_SECONDS = 3600.0
@@ -56,7 +56,7 @@ def cooled_down(store: ArtifactStore, now: float, hours: float = GPU_COOL_DOWN_H
 
 def spare_training(found: Survey, todo: list[Request]) -> list[Request]:
     """The same runs without training and what reads it, for the time of a cool-down."""
-    costly = GRAPH.downstream([TRAINING])
+    costly = GRAPH.downstream([TRAINING, *(node.name for node in GRAPH if node.variants)])
     kept = [Request(r.partition, tuple(a for a in r.assets if a not in costly)) for r in todo]
     cheap = {item.asset for item in found.stale} - costly
     return [r for r in kept if r.assets] if cheap else []
@@ -78,6 +78,7 @@ def plan(store: ArtifactStore, settings: Settings, new_batch: str | None, now: f
 def _run_request(request: Request, key: str) -> dg.RunRequest:
     return dg.RunRequest(
         run_key=key,
+        job_name=job_of(request.assets),
         partition_key=request.partition,
         asset_selection=[dg.AssetKey(name) for name in request.assets],
         tags={"ddd_llm/started_by": "automation"},
@@ -115,7 +116,7 @@ def _busy(instance: dg.DagsterInstance, store: ArtifactStore) -> str | None:
 
 
 @dg.sensor(
-    target=dg.AssetSelection.all(),
+    jobs=JOBS,
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.STOPPED,
     description="Makes assets again whose inputs' bytes, code or configuration changed: asks the store's fingerprints, "
@@ -136,7 +137,7 @@ def stale_assets(context: dg.SensorEvaluationContext, lineage: Lineage) -> dg.Se
 
 
 @dg.sensor(
-    target=dg.AssetSelection.all(),
+    jobs=JOBS,
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.STOPPED,
     description="Notices new, changed and removed files in folder sources (and new package versions) and ingests them as "
@@ -163,7 +164,7 @@ def new_documents(context: dg.SensorEvaluationContext, lineage: Lineage) -> dg.S
 
 
 @dg.schedule(
-    target=dg.AssetSelection.all(),
+    job=lineage,
     cron_schedule="0 3 * * *",
     default_status=dg.DefaultScheduleStatus.STOPPED,
     description="Every night: ingest what is new since the last batch and bring everything after it up to date.",

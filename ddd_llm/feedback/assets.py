@@ -331,3 +331,44 @@ def preference_checks(
         "pairs_are_sound": verdict([name for name in findings if name in SOUND]),
         "no_shortcut": verdict([name for name in findings if name not in SOUND]),
     }
+
+
+@lineage_asset(
+    group=GROUP,
+    owner=OWNER,
+    kinds={"python", "parquet"},
+    inputs=["adjudicated_labels", "annotations", "instruction_dataset"],
+    config=_plan_config("constructed", "held_out_share"),
+    columns={
+        "id": "Digest of prompt, answer and what was marked.",
+        "response": "The answer that was marked.",
+        "value": "Spans with error types, missing information and the corrected answer, as JSON.",
+        "origin": "people, demo, or constructed (a program planted the error).",
+        "annotators": "Who marked it.",
+        "source_ids": "Documents that the prompt shows.",
+        "split": "train, or held_out: measured on only.",
+    },
+)
+def span_feedback(step: Step) -> None:
+    """Where answers are wrong: spans with the error types of Wu et al. 2023, what is missing, and the corrected answer, from
+    people's settled labels and from answers with one planted error.
+
+    Reward models learn from it at three granularities; `corrections.jsonl` holds the corrected answers as conversations for
+    supervised training.
+    """
+    import json
+
+    from ddd_llm.feedback.constructed import construct
+    from ddd_llm.feedback.reports import report_spans
+    from ddd_llm.feedback.span_feedback import corrections, from_constructed, from_people, span_table
+
+    plan = _plan(step)
+    _, items = _current_labels(step)
+    rows = from_people(step.table("adjudicated_labels", "adjudicated"), items, plan.held_out_share)
+    people = span_table(rows)
+    rows += from_constructed(construct(step.table("instruction_dataset", "examples"), plan.constructed))
+    table = span_table(rows)
+    step.put_table("feedback", table)
+    lines = [json.dumps({"messages": found}, ensure_ascii=False) for found in corrections(people)]
+    step.put_file("corrections.jsonl", "".join(f"{line}\n" for line in lines).encode())
+    report_spans(step, table, len(lines))

@@ -21,6 +21,7 @@ from ddd_llm.feedback.measures import Measured
 from ddd_llm.feedback.preferences.pairs import Merged
 from ddd_llm.feedback.preferences.qa import Finding
 from ddd_llm.feedback.reading import Feedback
+from ddd_llm.feedback.span_feedback import COMPLETENESS, FACTUALITY, RELEVANCE, error_counts
 from ddd_llm.platform.report import KeyFigure, Page, Sample
 from ddd_llm.platform.step import Step
 
@@ -261,6 +262,40 @@ def report_pairs(step: Step, merged: Merged, findings: Sequence[Finding], accept
         some = [row for row in rows if origin in row["origins"]][:4]
         page.samples([_sample(row) for row in some])
     step.put_report(page.html())
+
+
+def report_spans(step: Step, table: pa.Table, corrections: int) -> None:
+    """Summary and page of span feedback."""
+    kinds = {"relevance": RELEVANCE, "factuality": FACTUALITY, "completeness": COMPLETENESS}
+    counts = error_counts(table, kinds)
+    origins = Counter(table["origin"].to_pylist())
+    step.summary |= {
+        "answers": table.num_rows,
+        "answers_by_origin": dict(sorted(origins.items())),
+        "answers_by_split": dict(sorted(Counter(table["split"].to_pylist()).items())),
+        "segments": [{"reward": name, "segments": n, "in_error": bad} for name, (n, bad) in counts.items()],
+        "corrections": corrections,
+    }
+    page = Page("span_feedback", "Where answers are wrong, marked in the answer")
+    _warn_of_demo(page, list(origins))
+    page.key_figures([KeyFigure(name, f"{count:,}", "answers") for name, count in sorted(origins.items())])
+    page.table(["reward", "segments", "in error"], [[name, f"{n:,}", f"{bad:,}"] for name, (n, bad) in counts.items()])
+    for origin in sorted(origins):
+        page.heading(f"Examples: {origin}")
+        some = [row for row in table.to_pylist() if row["origin"] == origin and '"spans":[]' not in row["value"]][:12]
+        page.samples([_marked(row) for row in some])
+    step.put_report(page.html())
+
+
+def _marked(row: Mapping[str, Any]) -> Sample:
+    value = json.loads(row["value"])
+    text = row["response"]
+    marks = [f"{s['type']}: {text[s['start'] : s['end']]}" for s in value["spans"]]
+    marks += [f"{m['type']}: {m['text']}" for m in value["missing"]]
+    shown = {"prompt": json.loads(row["prompt"])[-1]["content"], "answer": text, "marked": "\n".join(marks)}
+    return Sample(
+        f"{row['error'] or ', '.join(row['annotators'])}: {text[:80]}", shown | {"corrected": value["corrected"] or ""}
+    )
 
 
 def _sample(row: Mapping[str, Any]) -> Sample:

@@ -85,6 +85,12 @@ def _read(path: Path) -> str:
         raise InputError(f"{path}: not UTF-8 at byte {error.start}") from None
 
 
+def section_of(path: Path, section: str) -> Any:
+    """One section of a recipe as plain data, not looked at any further; {} where it is absent. Raises InputError."""
+    value, _ = _parse(path)
+    return (value.get(section) if isinstance(value, dict) else None) or {}
+
+
 def _parse(path: Path) -> tuple[Any, dict[tuple[Any, ...], int]]:
     return _parse_text(path, _read(path))
 

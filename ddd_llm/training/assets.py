@@ -8,10 +8,10 @@ import dagster as dg
 import pyarrow.parquet as pq
 
 from ddd_llm.platform.cluster import GPU_POOL, gpu_tags
-from ddd_llm.platform.inputs import load_section
+from ddd_llm.platform.inputs import InputError, load_section, section_of
 from ddd_llm.platform.lineage import lineage_asset, lineage_check, refuse
 from ddd_llm.platform.nodes import Config
-from ddd_llm.platform.settings import Settings
+from ddd_llm.platform.settings import Settings, load_settings
 from ddd_llm.platform.step import Step
 from ddd_llm.store.artifact_store import ArtifactStore
 from ddd_llm.store.session import Held
@@ -161,7 +161,7 @@ def dpo_model(step: Step, context: dg.AssetExecutionContext) -> None:
             train(job, context)
     except TrainingError as error:
         raise refuse(error, retry=error.retry) from error
-    _store(step, output)
+    _store(step, output, "nats per pair or segment")
     step.put_table("held_out", pq.read_table(output / "held_out.parquet"))
     step.put_table("refused", pq.read_table(output / "refused.parquet"))
 
@@ -190,21 +190,110 @@ def dpo_checks(held: Held, store: ArtifactStore, settings: Settings) -> dict[str
     }
 
 
+def _reward_config(settings: Settings) -> Config:
+    from ddd_llm.training.reward.recipe import RewardModelsRecipe
+
+    return load_section(settings.recipe, "reward_models", RewardModelsRecipe).model_dump(mode="json")
+
+
+def _reward_kinds() -> tuple[str, ...]:
+    """The built-in reward models and those that the recipe names. Where it cannot be read, a run says so."""
+    built_in = {"completeness", "factuality", "holistic", "relevance"}
+    try:
+        return tuple(sorted(built_in | section_of(load_settings().recipe, "reward_models").get("kinds", {}).keys()))
+    except (InputError, AttributeError):
+        return tuple(sorted(built_in))
+
+
+REWARD_CHECKS = {"beats_baselines": "On held-out feedback it is better than every trivial baseline, beyond chance."}
+
+
+@lineage_asset(
+    group=GROUP,
+    owner=OWNER,
+    kinds={"pytorch", "huggingface"},
+    inputs=["base_model", "span_feedback", "preference_pairs"],
+    variants=_reward_kinds(),
+    config=_reward_config,
+    columns={"id": "Answer or pair that was trained on.", "times": "How often."},
+    op_tags=gpu_tags(),
+    pool=GPU_POOL,
+    retry_policy=dg.RetryPolicy(max_retries=3, delay=30, backoff=dg.Backoff.EXPONENTIAL),
+)
+def reward_models(step: Step, context: dg.AssetExecutionContext) -> None:
+    """One model per kind of reward, which scores an answer at the end of every segment: relevance per clause, factuality per
+    sentence, completeness of the whole (from span feedback), and the holistic baseline (from preferences).
+
+    Each has its own held-out figures: F1 of errors with an interval, calibration, and trivial baselines it must beat.
+    `trained_on` lists what was really trained on, with annotators and documents in the feedback's own table.
+    """
+    from ddd_llm.training.errors import TrainingError
+    from ddd_llm.training.reward.recipe import RewardModelsRecipe
+    from ddd_llm.training.reward.run import RewardJob
+    from ddd_llm.training.run import train
+
+    _require_plans(step)
+    recipe = RewardModelsRecipe.model_validate(step.config).of(step.partition or "")
+    source = ("span_feedback", "feedback") if recipe.kind.granularity else ("preference_pairs", "pairs")
+    data = step.scratch() / "feedback.parquet"
+    pq.write_table(step.table(*source), data)
+    output = step.scratch() / "output"
+    job = RewardJob(
+        base=step.checkout(step.held("base_model"), "model/", "base"),
+        dataset=data,
+        recipe=recipe,
+        scratch=step.resumable(),
+        output=output,
+    )
+    try:
+        with step.timed("train", speaks=True):
+            train(job, context)
+    except TrainingError as error:
+        raise refuse(error, retry=error.retry) from error
+    _store(step, output, "nats per pair or segment")
+    step.put_table("held_out", pq.read_table(output / "held_out.parquet"))
+    step.put_table("refused", pq.read_table(output / "refused.parquet"))
+    step.put_json("recipe.json", recipe.model_dump(mode="json"))
+
+
+@lineage_check(asset="reward_models", checks=REWARD_CHECKS)
+def reward_checks(
+    held: Held, store: ArtifactStore, settings: Settings
+) -> dict[str, tuple[bool, str, dict[str, object]]]:
+    """Reads the figures that the record holds; it warns."""
+    found = json.loads(store.read_bytes(held.record.files["metrics.json"]))
+    if "held_out_beats_baselines" not in found:
+        return {"beats_baselines": (False, "too little is held out to tell", {})}
+    if "held_out_f1" in found:
+        said = (
+            f"F1 of errors {found['held_out_f1']:.3f} ({found['held_out_f1_low']:.3f} to {found['held_out_f1_high']:.3f}) on "
+            f"{found['held_out_segments']} segments; everything an error {found['held_out_f1_everything']:.3f}, by shape "
+            f"{found['held_out_f1_shape']:.3f}; AUROC {found['held_out_auroc']:.3f}"
+        )
+    else:
+        said = (
+            f"the better answer scores higher in {found['held_out_accuracy']:.3f} of {found['held_out_pairs']} pairs; the "
+            f"longer one is the better in {found['held_out_accuracy_longer']:.3f}"
+        )
+    return {"beats_baselines": (bool(found["held_out_beats_baselines"]), said, {})}
+
+
 def _interval(found: dict[str, Any], name: str) -> str:
     low, high = found[f"{name}_low"], found[f"{name}_high"]
     return f"{found[name]:+.3f} ({f'{low:+.3f} to {high:+.3f}' if low is not None else 'interval undefined'})"
 
 
-def _store(step: Step, output: Path) -> None:
+def _store(step: Step, output: Path, unit: str = "nats per response token") -> None:
     """Put what the worker left into the record."""
     from ddd_llm.training.curve import loss_curve_png
 
     step.put_folder("adapter/", output / "adapter")
     for name in ("losses.json", "metrics.json", "probe.safetensors"):
-        step.put_file(name, output / name)
+        if (output / name).is_file():  # a reward model has no probe: it is not registered by itself
+            step.put_file(name, output / name)
     step.put_table("trained_on", pq.read_table(output / "trained_on.parquet"))
     losses = json.loads((output / "losses.json").read_bytes())
-    step.put_picture("loss", loss_curve_png(losses))
+    step.put_picture("loss", loss_curve_png(losses, unit))
     step.summary |= json.loads((output / "metrics.json").read_bytes())
     measured = json.loads((output / "timings.json").read_bytes())
     seconds = {name for name in measured if name.endswith("_s") and not name.endswith("per_s")}

@@ -10,12 +10,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 
-def loss_curve_png(losses: Sequence[Mapping[str, Any]]) -> bytes:
+def loss_curve_png(losses: Sequence[Mapping[str, Any]], unit: str = "nats per response token") -> bytes:
     """Draw training and validation loss over steps.
 
     Args:
         losses: rows of losses.json: `step` and `loss` (nats per token; None at step 0), `validation_loss` where it
             was measured.
+        unit: of the loss, for the axis.
 
     Returns:
         A PNG of 960 x 540 pixels, without time or software in its metadata.
@@ -34,7 +35,7 @@ def loss_curve_png(losses: Sequence[Mapping[str, Any]]) -> bytes:
     if held_out:
         axes.plot(*zip(*held_out, strict=True), color="#c4501b", marker="o", linewidth=1.5, label="validation")
     axes.set_xlabel("step")
-    axes.set_ylabel("loss (nats per response token)")
+    axes.set_ylabel(f"loss ({unit})")
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)

@@ -223,7 +223,11 @@ def test_a_cool_down_spares_training_and_what_reads_it() -> None:
 
 def test_batches_are_prepared_one_by_one_before_the_rest() -> None:
     found = Survey(tuple(Stale("governed_documents", f"batch-0000{i}", ("code",)) for i in (1, 2)), (), ())
-    first, last = requests(found, None)
+    first, last, *after = requests(found, None)
     assert first == Request("batch-00001", ("governed_documents", "document_signatures"))
     assert last.partition == "batch-00002"
     assert "model_version" in last.assets
+    assert "reward_models" not in last.assets
+    assert [(r.partition, r.assets) for r in after] == [
+        (kind, ("reward_models",)) for kind in ("completeness", "factuality", "holistic", "relevance")
+    ]
