@@ -88,6 +88,28 @@ def _plain(value: Any) -> str:
 
 
 @annotate.command()
+def serve(
+    guideline: Annotated[str, typer.Option("--guideline", help="Name of the guideline to label by.")],
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.", min=0, max=65535)] = 8788,
+) -> None:
+    """Open a page on this machine in which people label: keyboard first, without network, saved at each answer.
+
+    Answers go to journals in the installation's folder `annotations`, where the asset `annotations` reads them.
+    """
+    settings = load_settings()
+    found, versions = _read(settings)
+    current = _current(versions)
+    if guideline not in current:
+        raise InputError(f"no guideline {guideline}: there are {', '.join(current) or 'none'}")
+    items = [found.items[key] for key in sorted(found.items) if found.items[key].guideline == guideline]
+
+    from ddd_llm.feedback.web import Task
+    from ddd_llm.feedback.web import serve as open_page
+
+    open_page(Task(current[guideline], tuple(items)), settings.home / "annotations", port)
+
+
+@annotate.command()
 def export(
     output: Path,
     guideline: Annotated[str, typer.Option("--guideline", help="Name of the guideline whose items to write.")],

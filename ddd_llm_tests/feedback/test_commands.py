@@ -114,3 +114,37 @@ def test_an_unknown_guideline_is_named(assets: Path) -> None:
     done = run(assets, "export", "x.jsonl", "--guideline", "nothing")
     assert done.returncode == 2
     assert "there are answer-errors, answer-preference, answer-verdict" in done.stderr
+
+
+def test_the_page_is_served_and_its_answers_are_read(assets: Path) -> None:
+    """What a person answers in the page counts in `status` at once."""
+    import re
+    import urllib.request
+    from http.cookiejar import CookieJar
+
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("DDD_LLM_")}
+    environ = {
+        **kept,
+        "DDD_LLM_ASSETS": str(assets),
+        "DDD_LLM_HOME": str(assets.parent / "home"),
+        "PYTHONUNBUFFERED": "1",
+    }
+    words = ["annotate", "serve", "--guideline", "answer-verdict", "--port", "0"]
+    command = [sys.executable, "-c", "from ddd_llm.cli import main; main()", *words]
+    server = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout is not None
+        address = server.stdout.readline().split()[0]
+        browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
+        token = re.search(r'name="token" value="([^"]+)"', browser.open(address).read().decode())
+        assert token is not None
+        browser.open(f"{address}/name", f"token={token[1]}&name=Zoe".encode())
+        item_address = browser.open(address).geturl()
+        answer = {"annotator": "Zoe", "value": {"choice": "wrong"}, "sections": ["wrong"], "seconds": 4.5}
+        headers = {"X-CSRF-Token": token[1], "Content-Type": "application/json"}
+        browser.open(urllib.request.Request(item_address, json.dumps(answer).encode(), headers))
+    finally:
+        server.terminate()
+        server.wait(20)
+    (mine,) = [row for row in status(assets)["annotators"] if row["annotator"] == "Zoe"]
+    assert (mine["labels"], mine["origin"], mine["guideline"]) == (1, "people", "answer-verdict")
