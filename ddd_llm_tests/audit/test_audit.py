@@ -176,7 +176,9 @@ def test_the_command_line_answers_in_json(home: Path) -> None:
     (first, *_) = json.loads(said)["documents"]
     code, said = call("audit", "impact", first["id"], *at)
     assert code == 0
-    assert json.loads(said).keys() == {"documents", "near_duplicates", "examples", "model_versions"}
+    assert json.loads(said).keys() == {
+        "documents", "near_duplicates", "examples", "feedback", "model_versions"
+    }  # fmt: skip
 
 
 def test_exit_status_tells_findings_from_wrong_use(home: Path) -> None:
