@@ -11,6 +11,7 @@ from ddd_llm.platform.nodes import GRAPH
 
 LINEAGE = "lineage"
 VARIANTS = "reward_model_training"
+ALIGNMENT = "alignment"
 
 _varied = dg.AssetSelection.assets("reward_models")
 
@@ -20,9 +21,16 @@ lineage = dg.define_asset_job(
     description="The lineage, from raw documents to a registered model version.",
 )
 variants = dg.define_asset_job(VARIANTS, selection=_varied, description="One run per reward model.")
-JOBS = [lineage, variants]
+alignment = dg.define_asset_job(
+    ALIGNMENT,
+    selection=_varied.downstream(include_self=False),
+    description="What reads every reward model: reinforcement learning from feedback.",
+)
+JOBS = [lineage, variants, alignment]
 
 
 def job_of(assets: tuple[str, ...]) -> str:
     """The job that a run of these assets belongs to."""
-    return VARIANTS if any(GRAPH[name].variants for name in assets) else LINEAGE
+    if any(GRAPH[name].variants for name in assets):
+        return VARIANTS
+    return ALIGNMENT if GRAPH.reads_variants() & set(assets) else LINEAGE

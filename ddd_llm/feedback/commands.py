@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,7 +17,8 @@ import typer
 
 from ddd_llm.feedback.guidelines import FOLDER, Guideline, load_versions, state_of
 from ddd_llm.feedback.label_studio import interface, to_tasks
-from ddd_llm.feedback.labels import Item, Label
+from ddd_llm.feedback.labels import Item, Label, SpansValue
+from ddd_llm.feedback.qa_feedback import GUIDELINE, label_of, read_records, record_of, write_records
 from ddd_llm.feedback.reading import Feedback, feedback_files, folders, read_feedback
 from ddd_llm.feedback.records import line_of
 from ddd_llm.instructions.prompts import stable_hash
@@ -115,6 +117,7 @@ def export(
     guideline: Annotated[str, typer.Option("--guideline", help="Name of the guideline whose items to write.")],
     label_studio: Annotated[bool, typer.Option(help="As Label Studio tasks, with the interface beside them.")] = False,
     labels: Annotated[bool, typer.Option(help="Write the labels there are as well.")] = False,
+    qa_feedback: Annotated[bool, typer.Option(help="Span labels in the schema of QA-FEEDBACK.")] = False,
 ) -> None:
     """Write items for people: JSON Lines, or Label Studio tasks with a file FILE.xml that holds the labelling interface.
 
@@ -126,7 +129,13 @@ def export(
         raise InputError(f"no guideline {guideline}: there are {', '.join(current) or 'none'}")
     items = [found.items[key] for key in sorted(found.items) if found.items[key].guideline == guideline]
     given = [label for label in found.labels if labels and label.guideline == guideline]
-    if label_studio:
+    if qa_feedback:
+        given = [label for label in found.labels if label.guideline == guideline]
+        told = [record_of(found.items[la.item_id], la.value) for la in given if isinstance(la.value, SpansValue)]
+        if not told:
+            raise InputError(f"the guideline {guideline} has no span labels, and QA-FEEDBACK holds nothing else")
+        output.write_text(write_records(told), encoding="utf-8")
+    elif label_studio:
         numbers = {name: str(g.version) for name, g in current.items()}
         tasks = to_tasks(
             items, given, numbers, frozenset(item.id for item in items if stable_hash("left", item.id) % 2)
@@ -140,7 +149,16 @@ def export(
 
 
 @annotate.command("import")
-def import_(file: Path, json_: Json = False) -> None:
+def import_(
+    file: Path,
+    json_: Json = False,
+    qa_feedback: Annotated[
+        str,
+        typer.Option(
+            metavar="ANNOTATOR", help="The file has the schema of QA-FEEDBACK; its labels are by this person."
+        ),
+    ] = "",
+) -> None:
     """Take a file of labels (JSON Lines or a Label Studio export) into this installation, once it has been looked at.
 
     The file is copied as it is; what in it cannot be kept is named here and quarantined by the asset `annotations`. Refused whole
@@ -152,6 +170,26 @@ def import_(file: Path, json_: Json = False) -> None:
     if not file.is_file():
         raise InputError(f"there is no file {file}")
     versions = load_versions(settings.assets / FOLDER)
+    if qa_feedback:
+        with tempfile.TemporaryDirectory() as folder:
+            lines = Path(folder) / f"{file.stem}.jsonl"
+            lines.write_bytes(_from_qa_feedback(file, qa_feedback, versions))
+            _take(settings, lines, versions, json_)
+    else:
+        _take(settings, file, versions, json_)
+
+
+def _from_qa_feedback(file: Path, annotator: str, versions: dict[tuple[str, int], Guideline]) -> bytes:
+    records, refused = read_records(file.read_text(encoding="utf-8"))
+    if refused:
+        number, reason = refused[0]
+        raise InputError(f"{file}: record {number} is not in the schema of QA-FEEDBACK: {reason} ({len(refused)} such)")
+    version = str(_current(versions)[GUIDELINE].version)
+    made = [label_of(record, annotator, version) for record in records]
+    return b"".join(line_of(entry) for pair in made for entry in pair)
+
+
+def _take(settings: Settings, file: Path, versions: dict[tuple[str, int], Guideline], json_: bool) -> None:
     before, _ = _read(settings)
     alone = read_feedback([*feedback_files(folders(settings)), file], versions)
     refused = [row for row in alone.quarantine if row not in before.quarantine]

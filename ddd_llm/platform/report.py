@@ -235,6 +235,10 @@ class Page:
             '<details><summary>{}</summary><dl class="beside">{}</dl></details>', visible(summary), columns
         )
 
+    def markup(self, part: Markup) -> Page:
+        """A part made elsewhere, where it was escaped."""
+        return self._add("{}", part)
+
     def links(self, links: Sequence[tuple[str, str]]) -> Page:
         """A list of (label, target); a target that is not safe to follow is shown as text, not linked."""
         safe, plain = Markup('<li><a href="{1}" rel="noreferrer">{0}</a></li>'), Markup("<li>{} ({})</li>")

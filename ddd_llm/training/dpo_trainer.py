@@ -42,11 +42,12 @@ class PairCollator:
         return {**self._collate(list(pairs)), "row": torch.tensor([pair["row"] for pair in pairs])}
 
 
-def score_answers_only(model: Any) -> None:
+def score_answers_only(model: Any, temperature: float = 1.0) -> None:
     """Make a causal model that TRL gave its fused head compute vocabulary logits at answer positions only.
 
     On a CPU TRL scores every position, prompts and padding included, in float32 tiles: most of a step's time. No number changes
-    but by rounding. Models that scale or cap their logits after the head are left as they are.
+    but by rounding. Models that scale or cap their logits after the head are left as they are. `temperature`: the one that TRL's
+    head was given; logits are divided by it.
     """
     config = model.config.get_text_config()
     if any(getattr(config, name, None) not in (None, False, 1.0) for name in SCALED_HEADS):
@@ -60,7 +61,7 @@ def score_answers_only(model: Any) -> None:
         hidden = self.base_model(*args, **kwargs).last_hidden_state[:, :-1]
         targets = labels[:, 1:]
         counted = targets != IGNORED
-        logits = self.get_output_embeddings()(hidden[counted]).float()
+        logits = self.get_output_embeddings()(hidden[counted]).float() / temperature
         everything = torch.log_softmax(logits, -1)
         chosen = everything.gather(1, targets[counted][:, None])[:, 0]
         with torch.no_grad():

@@ -14,6 +14,7 @@ import pytest
 from ddd_llm.feedback.records import line_of
 from ddd_llm.platform.settings import CHECKOUT
 from ddd_llm_tests.feedback.samples import item, label
+from ddd_llm_tests.feedback.test_qa_feedback import record as qa_record
 
 
 @pytest.fixture
@@ -108,6 +109,24 @@ def test_a_file_in_which_nothing_can_be_kept_is_refused_whole(
     assert done.returncode == 2
     assert said in done.stderr
     assert not (assets.parent / "home" / "annotations").exists()
+
+
+def test_qa_feedback_comes_in_and_goes_out(assets: Path) -> None:
+    file = assets.parent / "qa.json"
+    file.write_text(json.dumps([qa_record()]))
+    done = run(assets, "import", str(file), "--qa-feedback", "crowd-1", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"labels": 1, "items": 1, "decisions": 0, "refused": 0, "first": []}
+    assert any(row["annotator"] == "crowd-1" for row in status(assets)["annotators"])
+    out = assets.parent / "out.json"
+    assert run(assets, "export", str(out), "--guideline", "answer-errors", "--qa-feedback").returncode == 0
+    questions = [row["question"] for row in json.loads(out.read_text())]
+    assert qa_record()["question"] in questions and len(questions) > 1
+    assert (
+        "no span labels" in run(assets, "export", str(out), "--guideline", "answer-preference", "--qa-feedback").stderr
+    )
+    file.write_text('[{"question": "?"}]')
+    assert "record 1 is not in the schema" in run(assets, "import", str(file), "--qa-feedback", "crowd-1").stderr
 
 
 def test_an_unknown_guideline_is_named(assets: Path) -> None:

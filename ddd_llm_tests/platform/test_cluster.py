@@ -33,7 +33,7 @@ def test_only_training_asks_for_a_gpu() -> None:
         for asset in defs.resolve_asset_graph().assets_defs
         if "dagster-k8s/config" in (asset.op.tags or {})
     }
-    assert wanted == {"sft_model", "dpo_model", "reward_models"}
+    assert wanted == {"sft_model", "dpo_model", "reward_models", "rlhf_model"}
 
 
 def test_the_executor_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

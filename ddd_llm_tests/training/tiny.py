@@ -43,13 +43,14 @@ def tiny_tokenizer() -> Any:
     return tokenizer
 
 
-def tiny_model(folder: Path, seed: int = 0, hidden: int = 32) -> BaseModelInfo:
+def tiny_model(folder: Path, seed: int = 0, hidden: int = 32, spread: float = 0.02) -> BaseModelInfo:
     """Write a canonical base model folder: a two-layer Llama with random float32 weights and `tiny_tokenizer`.
 
     Args:
         folder: where to write; made if it is not there.
         seed: of the weights.
         hidden: width; a multiple of 4.
+        spread: standard deviation of the weights; with the default all tokens stay about equally likely, whatever is learnt.
     """
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -68,6 +69,7 @@ def tiny_model(folder: Path, seed: int = 0, hidden: int = 32) -> BaseModelInfo:
         eos_token_id=2,
         pad_token_id=2,
         tie_word_embeddings=True,
+        initializer_range=spread,
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)

@@ -26,7 +26,9 @@ def segment_figures(
     threshold of the best F1; the other half is measured: F1, precision and recall of the class `error` from that threshold,
     accuracy, AUROC, and expected calibration error over ten bins (Guo et al. 2017). Baselines: everything is an error; a
     logistic model of a segment's length and place, fitted on the training answers; chance at the training rate.
-    `beats_baselines`: the interval of the difference in F1 to each lies above zero, over items.
+    `beats_baselines`: the interval of the difference in F1 to each lies above zero, over items. `score_threshold`: the score from
+    which a segment is called right, None where higher scores do not mean fewer errors; `score_mean` and `score_std`: of all
+    scores.
     """
     parts = [_calibrates(answer.component) for answer in held_out]
     fit = [i for i, part in enumerate(parts) if part]
@@ -35,7 +37,8 @@ def segment_figures(
     x, y = _flat(held_out, scores, test)
     if len(set(y_fit.tolist())) < 2 or len(set(y.tolist())) < 2:
         return {}
-    probability = _platt(x_fit, y_fit)(x)
+    calibrated = _platt(x_fit, y_fit)
+    probability = calibrated(x)
     items = np.array([i for i in test for _ in held_out[i].targets])
     shapes = np.array([[t.length, t.place] for i in test for t in held_out[i].targets], float)
     rate = np.mean([t.wrong for a in train for t in a.targets])
@@ -44,13 +47,15 @@ def segment_figures(
         "shape": _shape(train)(shapes),
         "chance": np.random.default_rng(0).random(len(y)) < rate,
     }
-    threshold = _best_threshold(_platt(x_fit, y_fit)(x_fit), y_fit)
+    threshold = _best_threshold(calibrated(x_fit), y_fit)
     mine = probability >= threshold
     figures: dict[str, Any] = {
         "segments": len(y),
         "errors": int(y.sum()),
         "answers": len(test),
         "threshold": threshold,
+        "score_threshold": _score_threshold(x_fit, calibrated(x_fit) >= threshold),
+        **_spread(np.concatenate([x_fit, x])),
         **_scores(mine, y),
         "auroc": _auroc(probability, y),
         "calibration_error": _calibration_error(probability, y),
@@ -97,6 +102,7 @@ def pair_figures(pairs: Sequence[Any], scores: Sequence[Sequence[float]]) -> dic
         "gain_over_longer_low": gain_low,
         "gain_over_longer_high": gain_high,
         "mean_margin": float(margins.mean()),
+        **_spread(np.array(scores, float).ravel()),
         "calibration_error": _calibration_error(1 / (1 + np.exp(-np.abs(margins))), right),
         "beats_baselines": bool(gain_low is not None and gain_low > 0 and half_low is not None and half_low > 0),
     }
@@ -126,6 +132,18 @@ def _best_threshold(probability: np.ndarray, wrong: np.ndarray) -> float:
     tried = np.unique(probability)
     f1 = np.array([_scores(probability >= t, wrong)["f1"] for t in tried])
     return float(tried[len(tried) - 1 - int(f1[::-1].argmax())])
+
+
+def _score_threshold(scores: np.ndarray, called_wrong: np.ndarray) -> float | None:
+    """Halfway between the highest score called wrong and the lowest one called right; None where these are not apart."""
+    wrong, right = scores[called_wrong], scores[~called_wrong]
+    if not len(wrong) or not len(right) or wrong.max() >= right.min():
+        return None
+    return float((wrong.max() + right.min()) / 2)
+
+
+def _spread(scores: np.ndarray) -> dict[str, float]:
+    return {"score_mean": float(scores.mean()), "score_std": float(scores.std())}
 
 
 def _shape(train: Sequence[Answer]) -> Callable[[np.ndarray], np.ndarray]:

@@ -1,0 +1,71 @@
+"""Rewards of sampled answers: from reward models, from rules, added up on the tokens where segments end.
+
+Belongs here: the form of a reward, and combining several. Does not: single sources (`model_reward`, `toxicity`, `listing`), nor
+what a policy learns from them (`advantage`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ddd_llm.training.rlhf.answers import SampledAnswer
+from ddd_llm.training.rlhf.recipe import RlhfRecipe
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A reward, not yet weighted, of the characters [start, end) of an answer, given on the token where they end."""
+
+    token: int
+    value: float
+    start: int
+    end: int
+
+
+class Reward(Protocol):
+    """Scores answers: for each of them any number of segments."""
+
+    def __call__(self, answers: Sequence[SampledAnswer]) -> list[list[Scored]]: ...
+
+
+Scores = dict[str, list[list[Scored]]]
+"""By reward, for each answer."""
+
+
+def score(rewards: Mapping[str, Reward], answers: Sequence[SampledAnswer]) -> Scores:
+    """Ask every reward."""
+    return {name: reward(answers) for name, reward in rewards.items()}
+
+
+def on_tokens(scores: Scores, answers: Sequence[SampledAnswer], recipe: RlhfRecipe) -> list[list[float]]:
+    """The weighted sum of all rewards on each token of each answer; 0 wherever no segment ends.
+
+    With `credit: sequence` the same sum lies on the last token.
+    """
+    rows = [[0.0] * len(answer.ids) for answer in answers]
+    for name, found in scores.items():
+        weight = recipe.rewards[name].weight
+        for row, segments in zip(rows, found, strict=True):
+            for segment in segments:
+                place = segment.token if recipe.credit == "segment" else len(row) - 1
+                row[place] += weight * segment.value
+    return rows
+
+
+def totals(scores: Scores, recipe: RlhfRecipe) -> list[float]:
+    """The weighted sum of all rewards of each answer."""
+    counts = next(iter(scores.values()))
+    return [
+        sum(recipe.rewards[name].weight * segment.value for name in scores for segment in scores[name][i])
+        for i in range(len(counts))
+    ]
+
+
+def last_token(answer: SampledAnswer) -> int:
+    """The last token that adds to the text; the last of all where none does."""
+    return next(
+        (i for i in range(len(answer.ids) - 1, -1, -1) if answer.offsets[i][1] > answer.offsets[i][0]),
+        len(answer.ids) - 1,
+    )

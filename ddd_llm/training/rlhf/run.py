@@ -1,0 +1,225 @@
+"""One run of reinforcement learning from its job to its output folder, resuming where an earlier one was stopped.
+
+Belongs here: the order of events. Does not: the process around it (`worker`), nor any one of the parts; files are `output`'s.
+Heavy inside functions: torch, transformers, trl, peft, datasets.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from ddd_llm.training.adapters import load_adapter
+from ddd_llm.training.assemble import (
+    base_info,
+    load_model,
+    load_tokenizer,
+    matching_types,
+    resolve_machine,
+    training_arguments,
+)
+from ddd_llm.training.base_model import BaseModelInfo
+from ddd_llm.training.batching import BatchPlan, plan_batches
+from ddd_llm.training.errors import BadData, BadRecipe, Preempted
+from ddd_llm.training.job import TrainingJob
+from ddd_llm.training.machine import Machine
+from ddd_llm.training.reporting import Report
+from ddd_llm.training.resume import find_checkpoint
+from ddd_llm.training.reward.recipe import RewardKind, RewardRecipe
+from ddd_llm.training.rlhf.output import Measured, Results, TraceFolder, write_output
+from ddd_llm.training.rlhf.prompts import PolicyPrompt, Prompts, read_prompts
+from ddd_llm.training.rlhf.recipe import RlhfRecipe
+from ddd_llm.training.rlhf.rewards import Reward, score
+from ddd_llm.training.signals import StopRequest
+
+
+class RlhfJob(TrainingJob):
+    """Reinforcement learning of the supervised model's adapter; `dataset` holds instruction examples, whose prompts are answered,
+    `inputs` the folder of each reward model by its name."""
+
+    entry: str = __name__
+    recipe: RlhfRecipe = RlhfRecipe()  # pyright: ignore[reportIncompatibleVariableOverride]
+
+
+JOB = RlhfJob
+
+
+def run(job: RlhfJob, stop: StopRequest, report: Report) -> None:
+    """Train, resume if there is a checkpoint of this very job, and leave the output folder.
+
+    Raises:
+        BadData: no prompts, fewer than a rollout takes, or an adapter or reward model that belongs to another base.
+        BadRecipe: no adapter to start from, a reward without its model, several processes, or the machine lacks what is asked
+            for. NonFiniteLoss: the loss or gradient is no number.
+        Preempted: `stop` was requested; a checkpoint is there.
+    """
+    from transformers.utils.logging import disable_progress_bar
+
+    started = time.perf_counter(), time.process_time()
+    disable_progress_bar()
+    recipe = job.recipe
+    if job.adapter is None:
+        raise BadRecipe("Reinforcement learning starts from the supervised model's adapter, and the job names none")
+    if recipe.processes != 1:
+        raise BadRecipe("Reinforcement learning runs in one process: set rlhf.processes to 1")
+    report({"kind": "phase", "message": "loading policy, critic and reward models"})
+    base = base_info(job.base)
+    tokenizer = load_tokenizer(job.base)
+    prompts = read_prompts(job.dataset, tokenizer, recipe.max_length, recipe.held_out_prompts)
+    plan = _plan(prompts, recipe)
+    machine, config = resolve_machine(job)
+    job_digest = job.digest(base.digest, {**machine.asdict(), "plan": plan.digest})
+    trainer = _trainer(job, base, machine, config, tokenizer, prompts, plan, report)
+    refused = ", ".join(f"{n} {reason}" for reason, n in prompts.refusals().items()) or "none"
+    said = f"{len(prompts.train)} prompts, {len(prompts.held_out)} held out, refused: {refused}; {recipe.rollouts} rollouts"
+    report({"kind": "phase", "message": said})
+    with matching_types(trainer.model, machine):
+        before = _measure(trainer, prompts.held_out)
+        found = find_checkpoint(job.scratch, job_digest, trainer, report)
+        progress = _add_callbacks(trainer, job, job_digest, stop, report)
+        trainer.train(resume_from_checkpoint=str(found.folder) if found.folder else None)
+        if trainer.state.global_step < recipe.steps:
+            raise Preempted(f"Stopped after step {trainer.state.global_step} of {recipe.steps}")
+        report({"kind": "phase", "message": "answering held-out prompts"})
+        after = _measure(trainer, prompts.held_out)
+    took = (
+        time.perf_counter() - started[0],
+        time.process_time() - started[1],
+        progress.seconds,
+        recipe.steps - found.step,
+    )
+    write_output(job, base, machine, trainer, tokenizer, Results(prompts, plan, before, after, took))
+
+
+def _plan(prompts: Prompts, recipe: RlhfRecipe) -> BatchPlan:
+    lengths = [prompt.tokens for prompt in prompts.train]
+    try:
+        return plan_batches(lengths, recipe.prompts, recipe.rollouts, recipe.seed, recipe.length_window)
+    except ValueError as error:
+        raise BadData(f"No rollout can be made: {error}") from error
+
+
+def _trainer(
+    job: RlhfJob,
+    base: BaseModelInfo,
+    machine: Machine,
+    config: Any,
+    tokenizer: Any,
+    prompts: Prompts,
+    plan: BatchPlan,
+    report: Report,
+) -> Any:
+    import copy
+
+    from datasets import Dataset
+    from transformers import set_seed
+    from trl import GRPOConfig  # pyright: ignore[reportPrivateImportUsage]
+
+    from ddd_llm.training.reward.model import fresh_model
+    from ddd_llm.training.rlhf.trainer import REFERENCE, DenseRewardTrainer
+
+    recipe = job.recipe
+    assert job.adapter is not None
+    rewards = _rewards(job, base, machine, tokenizer)
+    settings = RewardRecipe(
+        lora=recipe.critic_lora, layers=recipe.critic_layers, seed=recipe.seed, kind=RewardKind(learns_from="pairs")
+    )
+    critic = fresh_model(job.base, copy.deepcopy(config), machine, settings).to(machine.device)
+    model = load_adapter(load_model(job.base, config, machine), job.adapter, base)
+    model = load_adapter(model, job.adapter, base, REFERENCE, trainable=False).to(machine.device)
+    model.set_adapter("default")
+    order = [i for batch in plan.batches for i in batch]
+    rows = {
+        "prompt": [prompts.train[i].prompt for i in order],
+        "row": order,
+    }
+    arguments = GRPOConfig(
+        **training_arguments(job, machine),
+        beta=0.0,
+        loss_type="bnpo",
+        epsilon=recipe.clip,
+        num_generations=recipe.samples,
+        steps_per_generation=recipe.answers // recipe.batch_size,
+        num_iterations=recipe.passes,
+        shuffle_dataset=False,
+        max_completion_length=recipe.max_new_tokens,
+        temperature=recipe.temperature,
+        top_k=recipe.top_k,
+    )
+    set_seed(
+        recipe.seed
+    )  # whatever was loaded before drew other numbers, depending on how many reward models there are
+    return DenseRewardTrainer(
+        recipe=recipe,
+        machine=machine,
+        critic=critic,
+        rewards=rewards,
+        facts=[prompt.facts for prompt in prompts.train],
+        planned=plan.batches,
+        on_rollout=TraceFolder(job.scratch, [prompt.id for prompt in prompts.train], recipe),
+        model=model,
+        args=arguments,
+        train_dataset=Dataset.from_dict(rows),
+        processing_class=tokenizer,
+    )
+
+
+def _rewards(job: RlhfJob, base: BaseModelInfo, machine: Machine, tokenizer: Any) -> dict[str, Reward]:
+    from ddd_llm.training.rlhf.listing import listing
+    from ddd_llm.training.rlhf.model_reward import ModelReward
+    from ddd_llm.training.rlhf.toxicity import HttpScorer, ToxicityDelta, packaged_scorer
+
+    found: dict[str, Reward] = {}
+    for name, spec in sorted(job.recipe.rewards.items()):
+        if spec.source == "listing":
+            found[name] = listing
+        elif spec.source == "toxicity":
+            found[name] = ToxicityDelta(HttpScorer(spec.url) if spec.url else packaged_scorer)
+        elif name not in job.inputs:
+            there = ", ".join(sorted(job.inputs)) or "none"
+            raise BadRecipe(f"rlhf.rewards names {name}, and there is no such reward model: there are {there}")
+        else:
+            size, pad = job.recipe.batch_size, tokenizer.pad_token_id
+            found[name] = ModelReward(job.inputs[name], job.base, base, spec, machine, pad, size)
+    return found
+
+
+def _measure(trainer: Any, prompts: Sequence[PolicyPrompt]) -> Measured:
+    """One sampled answer for each prompt, the same random numbers before and after; the training's own are put back."""
+    import torch
+
+    recipe = trainer.recipe
+    measured = Measured([], {name: [] for name in recipe.rewards}, [])
+    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    was_training = model.training
+    model.eval()
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(recipe.seed)
+        for start in range(0, len(prompts), recipe.answers):
+            part = [{"prompt": p.prompt, "facts": p.facts} for p in prompts[start : start + recipe.answers]]
+            answers, batch = trainer.sample(part)
+            likelihoods = trainer.log_probs(batch, reference=True) * batch["completion_mask"]
+            measured.answers.extend(answers)
+            measured.reference.extend(likelihoods.sum(1).tolist())
+            for name, rows in score(trainer.rewards, answers).items():
+                measured.scores[name].extend(rows)
+    model.train(was_training)
+    trainer.forget_figures()
+    return measured
+
+
+def _add_callbacks(trainer: Any, job: RlhfJob, job_digest: str, stop: StopRequest, report: Report) -> Any:
+    from transformers.trainer_callback import PrinterCallback, ProgressCallback
+
+    from ddd_llm.training.callbacks import Checkpoints, FiniteLoss
+    from ddd_llm.training.rlhf.progress import RolloutProgress
+
+    for unwanted in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(unwanted)
+    trainer.add_callback(FiniteLoss())
+    progress = RolloutProgress(report)
+    trainer.add_callback(progress)
+    trainer.add_callback(Checkpoints(job.recipe, job.scratch, job_digest, stop, report))
+    return progress

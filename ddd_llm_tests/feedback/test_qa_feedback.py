@@ -1,0 +1,133 @@
+"""QA-FEEDBACK's schema: read into labels that the guideline allows, written back, refused with a place."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ddd_llm.feedback.guidelines import FOLDER, load_versions
+from ddd_llm.feedback.labels import SpansValue, check_label
+from ddd_llm.feedback.qa_feedback import (
+    GUIDELINE,
+    QaRecord,
+    comparisons_of,
+    label_of,
+    read_records,
+    record_of,
+    write_records,
+)
+from ddd_llm.platform.settings import CHECKOUT
+
+ANSWER = "Paris is the capital. It is large. It is in Spain."
+
+
+def record(**changes: Any) -> dict[str, Any]:
+    return {
+        "question": "What is the capital of France?",
+        "passages": [["France", "France is a country.", "Its capital is Paris."], ["Paris", "Paris lies on the Seine."]],
+        "gold": "Paris, on the Seine.",
+        "prediction 1": ANSWER, "prediction 2": "Paris.", "prediction 3": "Lyon.", "prediction 4": "Paris.",
+        "preference": [2, 1, 0, 1, 0, 2],
+        "feedback": {
+            "errors": [
+                {"start": 22, "end": 34, "error type": "Irrelevant", "explanation": ""},
+                {"start": 30, "end": 36, "error type": "Irrelevant", "explanation": ""},
+                {"start": 35, "end": 50, "error type": "Wrong-Grounding", "explanation": "no"},
+            ],
+            "missing-info": [{"error type": "Missing-Major-Auxiliary", "passage_id": 2, "sentence_id": [1, 9]}],
+            "corrected-prediction": "Paris, on the Seine.",
+        },
+        **changes,
+    }  # fmt: skip
+
+
+def schema() -> Any:
+    versions = load_versions(CHECKOUT / "assets" / FOLDER)
+    return max((g for (name, _), g in versions.items() if name == GUIDELINE), key=lambda g: g.version).label_schema
+
+
+def test_a_record_becomes_a_label_that_the_guideline_allows() -> None:
+    ((read,), refused) = read_records(json.dumps([record()]))
+    assert refused == []
+    item, label = label_of(read, "someone", "1")
+    check_label(label, item, schema())
+    assert isinstance(label.value, SpansValue) and item.passage is not None
+    assert [(s.start, s.end, s.type) for s in label.value.spans] == [
+        (22, 36, "irrelevant"),
+        (35, 50, "wrong-grounding"),
+    ]
+    cited, nowhere = label.value.missing
+    assert cited.where is not None and item.passage[slice(*cited.where)] == cited.text == "Paris lies on the Seine."
+    assert (nowhere.type, nowhere.where) == ("missing-major-auxiliary", None)
+    assert label.value.corrected == "Paris, on the Seine."
+
+
+def test_comparisons_that_were_decided() -> None:
+    ((read,), _) = read_records(json.dumps(record()))
+    assert comparisons_of(read) == [("Paris.", ANSWER), (ANSWER, "Lyon."), ("Paris.", "Lyon."), ("Paris.", "Lyon.")]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.lists(st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_size=9), min_size=1, max_size=4),
+        max_size=4,
+    )
+)
+def test_every_sentence_has_its_place_in_the_passage(passages: list[list[str]]) -> None:
+    read = QaRecord.model_validate(record(passages=passages, feedback={}))
+    text = read.passage()
+    for p, sentences in enumerate(passages, 1):
+        for s, sentence in enumerate(sentences):
+            place = read.place(p, s)
+            assert place is not None and text[slice(*place)] == sentence
+    assert read.place(len(passages) + 1, 0) is None and read.place(0, 0) is None
+
+
+def test_what_is_read_is_written_as_it_was() -> None:
+    given_records = [
+        record(),
+        record(gold="", feedback={"errors": [], "missing-info": [], "corrected-prediction": "x"}),
+    ]
+    records, _ = read_records("\n".join(map(json.dumps, given_records)))
+    assert json.loads(write_records(records)) == given_records
+
+
+def test_a_label_of_ours_goes_out_and_comes_back() -> None:
+    ((read,), _) = read_records(json.dumps([record()]))
+    item, label = label_of(read, "a", "1")
+    assert isinstance(label.value, SpansValue)
+    ((again,), refused) = read_records(write_records([record_of(item, label.value)]))
+    assert refused == []
+    _, back = label_of(again, "a", "1")
+    assert isinstance(back.value, SpansValue)
+    assert back.value.spans == label.value.spans and back.value.corrected == label.value.corrected
+    assert [gap.type for gap in back.value.missing] == [gap.type for gap in label.value.missing]
+
+
+def test_what_is_no_record_is_named() -> None:
+    text = json.dumps([record(), {"question": "?"}, record(preference=[7])])
+    records, refused = read_records(text)
+    assert len(records) == 1
+    assert [number for number, _ in refused] == [2, 3]
+    assert "passages" in refused[0][1] and "preference" in refused[1][1]
+
+
+@pytest.mark.skipif("DDD_LLM_DATA" not in os.environ, reason="DDD_LLM_DATA names no folder of data sets")
+def test_the_published_file_round_trips_and_every_label_is_allowed() -> None:
+    path = Path(os.environ["DDD_LLM_DATA"]) / "qa_feedback" / "data.jsonl.gz"
+    text = gzip.decompress(path.read_bytes()).decode()
+    records, refused = read_records(text)
+    assert (len(records), refused) == (294, [])
+    assert json.loads(write_records(records)) == [json.loads(line) for line in text.splitlines()]
+    allowed = schema()
+    for read in records:
+        item, label = label_of(read, "published", "1")
+        check_label(label, item, allowed)

@@ -1,0 +1,1 @@
+"""Tests of `ddd_llm.training.rlhf`."""
