@@ -117,6 +117,17 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
         "threads": 1,
         "layers": 1,
     }
+    recipe["rlhf"] |= {
+        "steps": 4,
+        "prompts": 2,
+        "samples": 2,
+        "batch_size": 4,
+        "max_length": 2048,
+        "max_new_tokens": 6,
+        "critic_layers": 1,
+        "held_out_prompts": 4,
+        "threads": 1,
+    }
     recipe["dataset"] |= {"train_size": 200, "validation_size": 20, "test_size": 200, "package_share": 1.0}
     recipe["evaluation"] = {
         "suite": {"open_book_items": 120},
@@ -221,6 +232,18 @@ def test_feedback_of_every_origin_reaches_the_aligned_model_and_says_so(installa
         learnt = set(store.read_table(record.tables["trained_on"])["id"].to_pylist())
         assert learnt <= {row["id"] for row in (pairs if kind == "holistic" else spans) if row["split"] == "train"}
         assert learnt
+    reinforced = session.read("rlhf_model").record
+    read_by_it = {(pin.asset, pin.partition) for pin in reinforced.inputs}
+    assert read_by_it == {
+        ("base_model", None), ("sft_model", None), ("instruction_dataset", None),
+        *(("reward_models", kind) for kind in ("completeness", "factuality", "holistic", "relevance")),
+    }  # fmt: skip
+    prompted = set(store.read_table(reinforced.tables["trained_on"])["id"].to_pylist())
+    assert prompted and prompted <= {row["id"] for row in examples if row["split"] == "train"}
+    traces = store.read_table(reinforced.tables["traces"])
+    assert set(traces["prompt_id"].to_pylist()) == prompted and len(traces) > 4
+    page = store.read_bytes(reinforced.files["report/index.html"]).decode()
+    assert "Do the rewards pull the same way?" in page and "<script" not in page
     row = next(r for r in pairs if "constructed" in r["origins"] and r["id"] in used)
     code, reached = installation.audit("impact", row["source_ids"][0])
     assert code == 0

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from ddd_llm.platform.cluster import GPU_POOL, gpu_tags
 from ddd_llm.platform.inputs import InputError, load_section, section_of
 from ddd_llm.platform.lineage import lineage_asset, lineage_check
-from ddd_llm.platform.nodes import Config
+from ddd_llm.platform.nodes import Config, Input
 from ddd_llm.platform.settings import Settings, load_settings
 from ddd_llm.platform.step import Step
 from ddd_llm.store.artifact_store import ArtifactStore
@@ -189,7 +189,7 @@ RLHF_CHECKS = {
     group=GROUP,
     owner=OWNER,
     kinds={"pytorch", "huggingface", "trl"},
-    inputs=["base_model", "sft_model", "reward_models", "instruction_dataset"],
+    inputs=["base_model", "sft_model", Input("reward_models", over="all"), "instruction_dataset"],
     config=_rlhf_config,
     columns={"id": "Example whose prompt was answered.", "times": "In how many rollouts."},
     op_tags=gpu_tags(),

@@ -129,7 +129,7 @@ def make_trainer(
             train_dataset=Dataset.from_dict(rows),
             data_collator=Collator(tokenizer.pad_token_id),
             processing_class=tokenizer,
-            peft_config=_adapter(job.recipe.lora),
+            peft_config=lora_config(job.recipe.lora),
         )
     except ValueError as error:
         if "target modules" in str(error).lower():
@@ -147,7 +147,8 @@ def matching_types(model: Any, machine: Machine) -> AbstractContextManager[Any]:
     return disable_input_dtype_casting(model) if machine.dtype == "bf16" else nullcontext()
 
 
-def _adapter(lora: LoraRecipe) -> Any:
+def lora_config(lora: LoraRecipe) -> Any:
+    """PEFT's configuration of a fresh adapter on a causal language model."""
     from peft import LoraConfig
 
     targets = lora.target_modules if isinstance(lora.target_modules, str) else list(lora.target_modules)

@@ -107,7 +107,8 @@ def write_output(
     recipe, prompts = job.recipe, results.prompts
     part = fresh_folder(job.output.with_name(f"{job.output.name}.part"))
     model = trainer.accelerator.unwrap_model(trainer.model).float()
-    model.delete_adapter("reference")
+    if "reference" in model.peft_config:
+        model.delete_adapter("reference")
     write_adapter(model, part / "adapter", base)
     write_probe(model, tokenizer, part / "probe.safetensors")
     trained_on = write_times([prompt.id for prompt in prompts.train], results.plan, part / "trained_on.parquet")

@@ -17,10 +17,10 @@ class RewardSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    source: Literal["model", "toxicity", "listing"] = Field(
+    source: Literal["model", "toxicity", "listing", "brevity"] = Field(
         default="model",
         description="model: the reward model of this name. toxicity: how much more or less toxic each sentence makes the text. "
-        "listing: names of a list checked against the facts of the question.",
+        "listing: names of a list checked against the facts of the question. brevity: each clause costs .1 a word.",
     )
     weight: float = Field(default=1.0, description="The reward is multiplied by it before rewards are added up.")
     form: Literal["sign", "standard"] = Field(
@@ -89,6 +89,9 @@ class RlhfRecipe(TrainingRecipe):
     )
     critic_layers: int | None = Field(
         default=None, ge=1, description="The critic has the base's first so many layers; null: all of them."
+    )
+    lora: LoraRecipe = Field(
+        default=LoraRecipe(), description="Of a fresh adapter, where training starts from the bare base."
     )
     critic_lora: LoraRecipe = LoraRecipe(r=8, alpha=16)
     held_out_prompts: int = Field(

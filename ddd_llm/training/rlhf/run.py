@@ -35,8 +35,10 @@ from ddd_llm.training.signals import StopRequest
 
 
 class RlhfJob(TrainingJob):
-    """Reinforcement learning of the supervised model's adapter; `dataset` holds instruction examples, whose prompts are answered,
-    `inputs` the folder of each reward model by its name."""
+    """Reinforcement learning of the supervised model's adapter, or of a fresh one on the bare base where the job names none.
+
+    `dataset` holds instruction examples, whose prompts are answered, `inputs` the folder of each reward model by its name.
+    """
 
     entry: str = __name__
     recipe: RlhfRecipe = RlhfRecipe()  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -50,8 +52,8 @@ def run(job: RlhfJob, stop: StopRequest, report: Report) -> None:
 
     Raises:
         BadData: no prompts, fewer than a rollout takes, or an adapter or reward model that belongs to another base.
-        BadRecipe: no adapter to start from, a reward without its model, several processes, or the machine lacks what is asked
-            for. NonFiniteLoss: the loss or gradient is no number.
+        BadRecipe: a reward without its model, several processes, or the machine lacks what is asked for.
+        NonFiniteLoss: the loss or gradient is no number.
         Preempted: `stop` was requested; a checkpoint is there.
     """
     from transformers.utils.logging import disable_progress_bar
@@ -59,8 +61,6 @@ def run(job: RlhfJob, stop: StopRequest, report: Report) -> None:
     started = time.perf_counter(), time.process_time()
     disable_progress_bar()
     recipe = job.recipe
-    if job.adapter is None:
-        raise BadRecipe("Reinforcement learning starts from the supervised model's adapter, and the job names none")
     if recipe.processes != 1:
         raise BadRecipe("Reinforcement learning runs in one process: set rlhf.processes to 1")
     report({"kind": "phase", "message": "loading policy, critic and reward models"})
@@ -117,18 +117,15 @@ def _trainer(
     from trl import GRPOConfig  # pyright: ignore[reportPrivateImportUsage]
 
     from ddd_llm.training.reward.model import fresh_model
-    from ddd_llm.training.rlhf.trainer import REFERENCE, DenseRewardTrainer
+    from ddd_llm.training.rlhf.trainer import DenseRewardTrainer
 
     recipe = job.recipe
-    assert job.adapter is not None
     rewards = _rewards(job, base, machine, tokenizer)
     settings = RewardRecipe(
         lora=recipe.critic_lora, layers=recipe.critic_layers, seed=recipe.seed, kind=RewardKind(learns_from="pairs")
     )
     critic = fresh_model(job.base, copy.deepcopy(config), machine, settings).to(machine.device)
-    model = load_adapter(load_model(job.base, config, machine), job.adapter, base)
-    model = load_adapter(model, job.adapter, base, REFERENCE, trainable=False).to(machine.device)
-    model.set_adapter("default")
+    model = _policy(job, base, machine, config)
     order = [i for batch in plan.batches for i in batch]
     rows = {
         "prompt": [prompts.train[i].prompt for i in order],
@@ -165,15 +162,35 @@ def _trainer(
     )
 
 
+def _policy(job: RlhfJob, base: BaseModelInfo, machine: Machine, config: Any) -> Any:
+    """The model whose adapter `default` is trained; the adapter `reference`, or the bare base where there is none, is what it is
+    held to."""
+    from peft import get_peft_model
+    from transformers import set_seed
+
+    from ddd_llm.training.assemble import lora_config
+    from ddd_llm.training.rlhf.trainer import REFERENCE
+
+    model = load_model(job.base, config, machine)
+    if job.adapter is None:
+        set_seed(job.recipe.seed)
+        return get_peft_model(model, lora_config(job.recipe.lora)).to(machine.device)
+    model = load_adapter(model, job.adapter, base)
+    model = load_adapter(model, job.adapter, base, REFERENCE, trainable=False).to(machine.device)
+    model.set_adapter("default")
+    return model
+
+
 def _rewards(job: RlhfJob, base: BaseModelInfo, machine: Machine, tokenizer: Any) -> dict[str, Reward]:
+    from ddd_llm.training.rlhf.brevity import brevity
     from ddd_llm.training.rlhf.listing import listing
     from ddd_llm.training.rlhf.model_reward import ModelReward
     from ddd_llm.training.rlhf.toxicity import HttpScorer, ToxicityDelta, packaged_scorer
 
     found: dict[str, Reward] = {}
     for name, spec in sorted(job.recipe.rewards.items()):
-        if spec.source == "listing":
-            found[name] = listing
+        if spec.source in ("listing", "brevity"):
+            found[name] = {"listing": listing, "brevity": brevity}[spec.source]
         elif spec.source == "toxicity":
             found[name] = ToxicityDelta(HttpScorer(spec.url) if spec.url else packaged_scorer)
         elif name not in job.inputs:

@@ -8,7 +8,7 @@ the action the token, its reward the segments' rewards that end on it minus the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -89,7 +89,7 @@ def coloured(pieces: Sequence[tuple[str, float]]) -> Markup:
     return Markup('<p style="white-space:pre-wrap">{}</p>').format(shown)
 
 
-def segments_of(rows: Sequence[dict[str, Any]]) -> list[tuple[str, float]]:
+def segments_of(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, float]]:
     """Trace rows of one answer, joined to pieces that end where a segment reward was given."""
     pieces: list[tuple[str, float]] = []
     text = ""

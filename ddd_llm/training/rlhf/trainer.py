@@ -64,8 +64,8 @@ class DenseRewardTrainer(GRPOTrainer):
         facts: what is known of each prompt, by its row.
         planned: rows of the dataset of each rollout, in order: another one is a defect.
         on_rollout: told of each rollout with the number of optimizer steps done before it.
-        kwargs: GRPOTrainer's; the model is a PeftModel with the adapters `default`, which is trained, and `reference`; the
-            dataset has the columns prompt and row.
+        kwargs: GRPOTrainer's; the model is a PeftModel with the adapters `default`, which is trained, and `reference` (without
+            one, the bare base is the reference); the dataset has the columns prompt and row.
     """
 
     def __init__(
@@ -123,7 +123,8 @@ class DenseRewardTrainer(GRPOTrainer):
     def log_probs(self, batch: Mapping[str, torch.Tensor], reference: bool = False) -> torch.Tensor:
         """(answers, tokens) log-probabilities, at the recipe's temperature, under the policy or the reference."""
         model: Any = self.accelerator.unwrap_model(self.model)
-        with self._precision(), use_adapter(model, REFERENCE if reference else "default"):
+        other = REFERENCE if REFERENCE in model.peft_config else None  # none: the bare base
+        with self._precision(), use_adapter(model, other if reference else "default"):
             ids, mask, keep = _joined(batch)
             return self._get_per_token_logps_and_entropies(
                 self.model, ids, mask, keep, batch_size=self.recipe.batch_size
@@ -150,7 +151,7 @@ class DenseRewardTrainer(GRPOTrainer):
         scores = score(self.rewards, answers)
         given = pad(
             [torch.tensor(row) for row in on_tokens(scores, answers, self.recipe)],
-            padding_value=0.0,
+            padding_value=0,
             padding_side="right",
         )
         rewards = token_rewards(given.to(mask), old - reference, mask, self.recipe.kl_weight)
@@ -281,7 +282,7 @@ class DenseRewardTrainer(GRPOTrainer):
         self._buffered_inputs = [batches[i] for i in sorted(batches)] or None
 
 
-def _no_group_reward(**kwargs: Any) -> list[float]:
+def _no_group_reward(**kwargs: Any) -> list[float | None]:
     raise Crashed("TRL's own rewards of whole answers were asked for")
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from ddd_llm.feedback.segments import sentence
 from ddd_llm.training.errors import BadRecipe
+from ddd_llm.training.rlhf.brevity import brevity
 from ddd_llm.training.rlhf.figures import conflicts, distinct
 from ddd_llm.training.rlhf.listing import listing
 from ddd_llm.training.rlhf.recipe import FINE_GRAINED, RewardSpec, RlhfRecipe
@@ -71,6 +72,12 @@ def test_names_of_a_list_are_checked_one_by_one() -> None:
     assert row[-1].token == len(answer.ids) - 1
     assert listing([sampled("anything", {"default": "1"})]) == [[]], "questions without such facts earn nothing"
     assert listing([sampled("It takes no parameters.", {"parameters": []})]) == [[]]
+
+
+def test_brevity_costs_a_tenth_a_word() -> None:
+    first, empty = brevity([sampled("One two, three. Four"), sampled("  ")])
+    assert [segment.value for segment in first] == [pytest.approx(v) for v in (-0.2, -0.1, -0.1)]
+    assert empty == []
 
 
 def by_length(texts: Sequence[str]) -> list[float]:

@@ -283,10 +283,17 @@ def test_prompts_in_the_form_of_real_toxicity_prompts(tmp_path: Path) -> None:
     found = toxicity_prompts(file)
     assert len(found) == 40 and {row["split"] for row in found} == {"train", "validation"}
     prompts = read_prompts(write(tmp_path / "p.parquet", found), tiny_tokenizer(), 96, 100)
-    assert prompts.train[0].prompt.startswith("So ") and len(prompts.train) + len(prompts.held_out) == 40
+    assert str(prompts.train[0].prompt).startswith("So ") and len(prompts.train) + len(prompts.held_out) == 40
     file.write_text('{"prompt": {"text": "ok"}}\n{"prompt": "no"}\n')
     with pytest.raises(BadData, match=r"prompts\.jsonl:2"):
         toxicity_prompts(file)
+
+
+def test_without_a_supervised_adapter_the_bare_base_is_the_reference(root: Path, trained: Path) -> None:
+    made = job(root, trained, steps=6).model_copy(update={"adapter": None})
+    run(made, StopRequest(), lambda message: None)
+    losses = read(made, "losses.json")
+    assert losses[0]["rollout"]["kl"] == pytest.approx(0, abs=1e-5) and losses[4]["rollout"]["kl"] != 0
 
 
 def test_texts_are_continued_without_a_chat_template(root: Path, trained: Path) -> None:
