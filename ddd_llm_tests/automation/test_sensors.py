@@ -11,6 +11,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ddd_llm.automation.jobs import ALIGNMENT, LINEAGE, VARIANTS, job_of
 from ddd_llm.automation.runs import reconcile, register_batches, unfinished
 from ddd_llm.automation.sensors import (
     MOST_ATTEMPTS,
@@ -229,5 +230,7 @@ def test_batches_are_prepared_one_by_one_before_the_rest() -> None:
     assert "model_version" in last.assets
     assert "reward_models" not in last.assets
     assert [(r.partition, r.assets) for r in after] == [
-        (kind, ("reward_models",)) for kind in ("completeness", "factuality", "holistic", "relevance")
+        *((kind, ("reward_models",)) for kind in ("completeness", "factuality", "holistic", "relevance")),
+        (None, ("rlhf_model",)),
     ]
+    assert [job_of(r.assets) for r in (last, after[0], after[-1])] == [LINEAGE, VARIANTS, ALIGNMENT]
