@@ -8,8 +8,10 @@ import dagster as dg
 from ddd_llm.corpus import assets as corpus  # isort: skip
 from ddd_llm.corpus import checks as corpus_checks  # isort: skip
 from ddd_llm.instructions import assets as instructions  # isort: skip
-from ddd_llm.feedback import assets as feedback  # isort: skip
 from ddd_llm.training import assets as training  # isort: skip
+from ddd_llm.feedback import assets as feedback  # isort: skip
+from ddd_llm.training import sampling_assets as sampling  # isort: skip
+from ddd_llm.feedback import pair_assets as pairs  # isort: skip
 from ddd_llm.training import alignment_assets as alignment  # isort: skip
 from ddd_llm.evaluation import assets as evaluation  # isort: skip
 from ddd_llm.release import assets as release  # isort: skip
@@ -19,7 +21,7 @@ from ddd_llm.platform.cluster import executor
 from ddd_llm.platform.console import console
 from ddd_llm.platform.lineage import Lineage
 
-STAGES = [corpus, instructions, feedback, training, alignment, evaluation, release]
+STAGES = [corpus, instructions, training, feedback, sampling, pairs, alignment, evaluation, release]
 
 defs = dg.Definitions(
     assets=dg.load_assets_from_modules(STAGES),

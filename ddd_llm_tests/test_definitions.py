@@ -40,7 +40,7 @@ def test_every_asset_says_what_it_is_and_who_owns_it() -> None:
 
 def test_groups_follow_the_pipeline() -> None:
     order = list(dict.fromkeys(node.group for node in GRAPH))
-    assert order == ["corpus", "instructions", "feedback", "training", "evaluation", "release"]
+    assert order == ["corpus", "instructions", "training", "feedback", "alignment", "evaluation", "release"]
     groups = {spec.key.to_user_string(): spec.group_name for spec in defs.resolve_all_asset_specs()}
     assert groups == {node.name: node.group for node in GRAPH}
 

@@ -47,6 +47,7 @@ class Installation:
             "DDD_LLM_KEYS": str(self.root / "keys"),
             "DDD_LLM_SOURCES": str(self.root / "sources.yaml"),
             "DDD_LLM_RECIPE": str(self.root / "recipe.yaml"),
+            "DDD_LLM_ASSETS": str(self.root / "assets"),
         }
 
     @property
@@ -57,9 +58,12 @@ class Installation:
         command = [sys.executable, "-m", "ddd_llm.automation.refresh"]
         return subprocess.run(command, env=self.environ, capture_output=True, text=True, check=False, cwd=self.root)
 
+    def call(self, *words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", "from ddd_llm.cli import main; main()", *words]
+        return subprocess.run(command, env=self.environ, capture_output=True, text=True, check=False)
+
     def audit(self, *words: str) -> tuple[int, dict]:
-        command = [sys.executable, "-c", "from ddd_llm.cli import main; main()", "audit", *words, "--json"]
-        done = subprocess.run(command, env=self.environ, capture_output=True, text=True, check=False)
+        done = self.call("audit", *words, "--json")
         return done.returncode, json.loads(done.stdout)
 
 
@@ -133,8 +137,14 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
         "suite": {"open_book_items": 120},
         "generation": {"max_new_tokens": 4, "max_prompt_tokens": 4096},
     }
+    recipe["feedback"] |= {"prompts": 6, "max_new_tokens": 4, "max_length": 2048, "threads": 1}
     (root / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    shutil.copytree(CHECKOUT / "assets", root / "assets")
+    plan = root / "assets" / "policies" / "alignment.yaml"
+    plan.write_text(plan.read_text().replace("version: 1\n", "version: 2\n", 1).replace("kind: none", "kind: local"))
     made = Installation(root)
+    approved = made.call("plans", "approve", str(plan), "--by", "the tests")
+    assert approved.returncode == 0, approved.stderr
     done = made.refresh()
     assert done.returncode == 1, done.stdout + done.stderr
     assert "gate         NOT passed" in done.stdout, done.stdout + done.stderr
@@ -258,10 +268,26 @@ def test_feedback_of_every_origin_reaches_the_aligned_model_and_says_so(installa
     assert {outcome for outcome, _ in json.loads(verdicts).values()} == {"pass"}
 
 
+def test_a_machines_preferences_reach_no_training_before_people_accept_them(installation: Installation) -> None:
+    session, store = Session.current(installation.store), installation.store
+    sampled = session.read("sampled_answers").record
+    items = store.read_table(sampled.tables["items"]).to_pylist()
+    assert 0 < len(items) <= 6 and all(row["source_ids"] and len(row["responses"]) == 2 for row in items)
+    judged = session.read("ai_preferences").record
+    assert judged.rows == len(items)
+    acceptance = json.loads(store.read_bytes(judged.files["acceptance.json"]))
+    assert acceptance["outcome"] == "insufficient"
+    pairs = store.read_table(session.read("preference_pairs").record.tables["pairs"])["origins"].to_pylist()
+    assert not any("rlaif" in origins for origins in pairs)
+    done = installation.call("annotate", "take-samples")
+    assert done.returncode == 0 and f"{len(items)} items" in done.stdout, done.stderr
+    (installation.root / "home" / "annotations" / Path(done.stdout.split(": ")[0]).name).unlink()
+
+
 def test_other_homes_with_the_same_keys_have_the_same_digests(installation: Installation, tmp_path: Path) -> None:
     """Two machines, one key: equal bytes, because nothing of time, run or place is in an object."""
     twin = Installation(tmp_path)
-    for name in ("notes", "base", "keys"):
+    for name in ("notes", "base", "keys", "assets"):
         shutil.copytree(installation.root / name, tmp_path / name)
     (tmp_path / "sources.yaml").write_bytes((installation.root / "sources.yaml").read_bytes())
     recipe = yaml.safe_load((installation.root / "recipe.yaml").read_text())
@@ -278,6 +304,7 @@ def test_other_homes_with_the_same_keys_have_the_same_digests(installation: Inst
 def test_a_mistake_in_the_recipe_is_said_at_once_with_its_line(installation: Installation, tmp_path: Path) -> None:
     wrong = Installation(tmp_path)
     shutil.copyfile(installation.root / "sources.yaml", tmp_path / "sources.yaml")
+    shutil.copytree(installation.root / "assets", tmp_path / "assets")
     (tmp_path / "notes").mkdir()
     (tmp_path / "recipe.yaml").write_text("sft:\n  steps: 10\n  learning_rate: fast\n")
     done = wrong.refresh()
@@ -293,7 +320,7 @@ def test_killed_at_any_moment_the_next_refresh_completes(
 ) -> None:
     """kill -9 of the whole process group somewhere in the run; the next one ends with the digests of an undisturbed one."""
     hurt = Installation(tmp_path)
-    for name in ("notes", "base", "keys"):
+    for name in ("notes", "base", "keys", "assets"):
         shutil.copytree(installation.root / name, tmp_path / name)
     for name in ("sources.yaml", "recipe.yaml"):
         shutil.copyfile(installation.root / name, tmp_path / name)

@@ -1,30 +1,19 @@
-"""Assets of the feedback stage: guidelines, labels and how far they agree, and the preferences that training learns from."""
+"""Assets of what people say: guidelines, labels, how far annotators agree, and one settled value per item."""
 
 from datetime import date
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ddd_llm.feedback.plans  # noqa: F401  (adds its plans to those a training asks for)
+from ddd_llm.feedback.steps import GROUP, OWNER, current_labels, digests_of, plan_config, plan_of
 from ddd_llm.platform.lineage import lineage_asset, lineage_check
 from ddd_llm.platform.nodes import Config
 from ddd_llm.platform.settings import Settings
 from ddd_llm.platform.step import Step
 from ddd_llm.store.artifact_store import ArtifactStore
-from ddd_llm.store.canonical import file_digest
 from ddd_llm.store.session import Held
 
 if TYPE_CHECKING:
     from ddd_llm.feedback.guidelines import Guideline
-    from ddd_llm.feedback.preferences.policy import AlignmentPlan
-
-GROUP = "feedback"
-OWNER = "annotation"
-RED_TEAM = "preferences/adversarial.jsonl"
-GAPS = "preferences/safety-gaps.yaml"
-
-
-def _digests(paths: list[Path]) -> dict[str, str]:
-    return {path.name: file_digest(path)[0] for path in paths}
 
 
 def _guideline_config(settings: Settings) -> Config:
@@ -60,7 +49,7 @@ def annotation_guidelines(step: Step) -> None:
 def _annotation_config(settings: Settings) -> Config:
     from ddd_llm.feedback.reading import feedback_files, folders
 
-    return {"files": _digests(feedback_files(folders(settings)))}
+    return {"files": digests_of(feedback_files(folders(settings)))}
 
 
 def _versions(step: Step) -> "dict[tuple[str, int], Guideline]":
@@ -128,39 +117,12 @@ def annotations(step: Step) -> None:
     report_annotations(step, found, {name: state for name, (state, _) in states.items()})
 
 
-def _plan_config(*sections: str):
-    """Config of an asset that reads parts of the alignment-data plan."""
-
-    def config(settings: Settings) -> Config:
-        from ddd_llm.feedback.preferences.policy import alignment_plan
-
-        return {"plan": alignment_plan(settings).model_dump(mode="json", include=set(sections))}
-
-    return config
-
-
-def _plan(step: Step) -> "AlignmentPlan":
-    from ddd_llm.feedback.preferences.policy import AlignmentPlan
-
-    return AlignmentPlan.model_validate({"version": 1, **step.config["plan"]})
-
-
-def _current_labels(step: Step):
-    """Labels that are not stale, and the items of all."""
-    from ddd_llm.feedback.reading import items_of, labels_of
-
-    states = step.table("annotations", "states").to_pylist()
-    current = {row["label_id"] for row in states if row["state"] == "current"}
-    labels = [label for label in labels_of(step.table("annotations", "labels")) if label.id in current]
-    return labels, items_of(step.table("annotations", "items"))
-
-
 @lineage_asset(
     group=GROUP,
     owner=OWNER,
     kinds={"python", "html"},
     inputs=["annotations", "annotation_guidelines"],
-    config=_plan_config("gold", "agreement", "disagreement"),
+    config=plan_config("gold", "agreement", "disagreement"),
 )
 def annotator_agreement(step: Step) -> None:
     """How far annotators agree beyond chance, with intervals: Krippendorff's alpha, Gwet's AC1 beside it, Cohen's and Fleiss'
@@ -173,11 +135,11 @@ def annotator_agreement(step: Step) -> None:
     from ddd_llm.feedback.measures import agreement_table, annotators_table, measure_labels
     from ddd_llm.feedback.reports import report_agreement
 
-    labels, items = _current_labels(step)
+    labels, items = current_labels(step)
     newest: dict[str, Guideline] = {}
     for (name, _), guideline in sorted(_versions(step).items()):
         newest[name] = guideline
-    measured = measure_labels(labels, items, newest, _plan(step))
+    measured = measure_labels(labels, items, newest, plan_of(step))
     step.put_table("agreement", agreement_table(measured))
     step.put_table("annotators", annotators_table(measured))
     step.put_json("verdicts.json", {m.guideline: [m.verdict.outcome, m.verdict.sentence] for m in measured})
@@ -219,7 +181,7 @@ def agreement_checks(
     owner=OWNER,
     kinds={"python", "parquet"},
     inputs=["annotations", "annotator_agreement"],
-    config=_plan_config("adjudication"),
+    config=plan_config("adjudication"),
     columns={
         "item_id": "What was labelled.",
         "value": "The settled answer as JSON.",
@@ -244,131 +206,9 @@ def adjudicated_labels(step: Step) -> None:
 
     verdicts = json.loads(step.store.read_bytes(step.held("annotator_agreement").record.files["verdicts.json"]))
     closed = {name: sentence for name, (outcome, sentence) in verdicts.items() if outcome != "pass"}
-    labels, _ = _current_labels(step)
+    labels, _ = current_labels(step)
     used = [label for label in labels if label.guideline not in closed]
-    result = adjudicate(used, decisions_of(step.table("annotations", "decisions")), _plan(step).adjudication)
+    result = adjudicate(used, decisions_of(step.table("annotations", "decisions")), plan_of(step).adjudication)
     step.put_table("adjudicated", result.settled)
     step.put_table("open", result.open)
     report_adjudicated(step, result, closed)
-
-
-def _pairs_config(settings: Settings) -> Config:
-    files = [settings.assets / name for name in (RED_TEAM, GAPS)]
-    config = _plan_config("constructed", "qa", "held_out_share")(settings)
-    return {**config, "files": _digests([path for path in files if path.is_file()])}
-
-
-PAIR_CHECKS = {
-    "pairs_are_sound": "No pair twice, no circle, no prompt in both splits.",
-    "no_shortcut": "Neither length nor position gives the better answer away, and answers differ.",
-}
-SOUND = ("duplicates", "prompts_in_both_splits", "cycles")
-
-
-@lineage_asset(
-    group=GROUP,
-    owner=OWNER,
-    kinds={"python", "parquet"},
-    inputs=["adjudicated_labels", "annotations", "instruction_dataset"],
-    config=_pairs_config,
-    checks=("pairs_are_sound",),
-    columns={
-        "id": "Digest of prompt and both answers.",
-        "chosen": "The better answer.",
-        "rejected": "The other one.",
-        "origins": "people, demo, adversarial, rlaif, constructed (a program planted the error).",
-        "annotators": "Who judged it.",
-        "source_ids": "Documents that the prompt shows.",
-        "split": "train, or held_out: measured on only.",
-    },
-)
-def preference_pairs(step: Step) -> None:
-    """Pairs of answers of which one is better: settled preferences of people with rubrics for safety, tone and regulation,
-    red-team pairs tied to a declared safety gap, and answers with one planted error that a program can prove.
-
-    Each pair names its origin, annotators and documents. Contradictions are quarantined; the quality report looks for
-    repeats, circles, length and position bias, nearly equal answers and label noise.
-    """
-    from ddd_llm.feedback.constructed import construct
-    from ddd_llm.feedback.labels import PreferenceValue
-    from ddd_llm.feedback.preferences.pairs import SafetyGaps, from_constructed, from_people, from_red_team, merge
-    from ddd_llm.feedback.preferences.qa import examine
-    from ddd_llm.feedback.reports import report_pairs
-    from ddd_llm.platform.inputs import load_yaml
-
-    plan = _plan(step)
-    labels, items = _current_labels(step)
-    pairs, ties = from_people(step.table("adjudicated_labels", "adjudicated"), items, plan.held_out_share)
-    refused: list[dict[str, str]] = []
-    red_team = step.settings.assets / RED_TEAM
-    if red_team.is_file():
-        gaps = load_yaml(step.settings.assets / GAPS, SafetyGaps)
-        adversarial, refused = from_red_team(red_team, gaps, plan.held_out_share)
-        pairs += adversarial
-    pairs += from_constructed(construct(step.table("instruction_dataset", "examples"), plan.constructed))
-    merged = merge(pairs, refused, ties)
-    findings = examine(merged.pairs, [x for x in labels if isinstance(x.value, PreferenceValue)], plan.qa)
-    step.put_table("pairs", merged.pairs)
-    step.put_table("quarantine", merged.quarantine)
-    step.put_json("findings.json", {f.name: [f.passed, f.sentence] for f in findings})
-    report_pairs(step, merged, findings, None)
-
-
-@lineage_check(asset="preference_pairs", checks=PAIR_CHECKS)
-def preference_checks(
-    held: Held, store: ArtifactStore, settings: Settings
-) -> dict[str, tuple[bool, str, dict[str, object]]]:
-    """Reads the findings that the record holds."""
-    import json
-
-    findings = json.loads(store.read_bytes(held.record.files["findings.json"]))
-
-    def verdict(names: list[str]) -> tuple[bool, str, dict[str, object]]:
-        bad = [findings[name][1] for name in names if not findings[name][0]]
-        return not bad, " ".join(bad) or f"all {len(names)} looks are within the plan", {"looks": names}
-
-    return {
-        "pairs_are_sound": verdict([name for name in findings if name in SOUND]),
-        "no_shortcut": verdict([name for name in findings if name not in SOUND]),
-    }
-
-
-@lineage_asset(
-    group=GROUP,
-    owner=OWNER,
-    kinds={"python", "parquet"},
-    inputs=["adjudicated_labels", "annotations", "instruction_dataset"],
-    config=_plan_config("constructed", "held_out_share"),
-    columns={
-        "id": "Digest of prompt, answer and what was marked.",
-        "response": "The answer that was marked.",
-        "value": "Spans with error types, missing information and the corrected answer, as JSON.",
-        "origin": "people, demo, or constructed (a program planted the error).",
-        "annotators": "Who marked it.",
-        "source_ids": "Documents that the prompt shows.",
-        "split": "train, or held_out: measured on only.",
-    },
-)
-def span_feedback(step: Step) -> None:
-    """Where answers are wrong: spans with the error types of Wu et al. 2023, what is missing, and the corrected answer, from
-    people's settled labels and from answers with one planted error.
-
-    Reward models learn from it at three granularities; `corrections.jsonl` holds the corrected answers as conversations for
-    supervised training.
-    """
-    import json
-
-    from ddd_llm.feedback.constructed import construct
-    from ddd_llm.feedback.reports import report_spans
-    from ddd_llm.feedback.span_feedback import corrections, from_constructed, from_people, span_table
-
-    plan = _plan(step)
-    _, items = _current_labels(step)
-    rows = from_people(step.table("adjudicated_labels", "adjudicated"), items, plan.held_out_share)
-    people = span_table(rows)
-    rows += from_constructed(construct(step.table("instruction_dataset", "examples"), plan.constructed))
-    table = span_table(rows)
-    step.put_table("feedback", table)
-    lines = [json.dumps({"messages": found}, ensure_ascii=False) for found in corrections(people)]
-    step.put_file("corrections.jsonl", "".join(f"{line}\n" for line in lines).encode())
-    report_spans(step, table, len(lines))

@@ -24,6 +24,8 @@ from ddd_llm.feedback.records import line_of
 from ddd_llm.instructions.prompts import stable_hash
 from ddd_llm.platform.inputs import InputError
 from ddd_llm.platform.settings import Settings, load_settings
+from ddd_llm.store.artifact_store import open_store
+from ddd_llm.store.session import Session
 
 annotate = typer.Typer(no_args_is_help=True, help="Items for people, their labels, and how far the work is.")
 Json = Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")]
@@ -146,6 +148,29 @@ def export(
         entries: list[Item | Label] = [*items, *given]
         output.write_bytes(b"".join(line_of(entry) for entry in entries))
     print(f"{output}: {len(items)} items, {len(given)} labels")
+
+
+@annotate.command("take-samples")
+def take_samples(
+    machine: Annotated[bool, typer.Option(help="Only the sample by which people accept a machine's batch.")] = False,
+) -> None:
+    """Hand the supervised model's own answers to annotators: items of the last run, for `serve` and `export`.
+
+    Writes them beside the labels, in the installation's folder `annotations`.
+    """
+    settings = load_settings()
+    asset, name = ("ai_preferences", "to_label.jsonl") if machine else ("sampled_answers", "items.jsonl")
+    store = open_store(settings.store)
+    held = Session.current(store).head(asset)
+    lines = store.read_bytes(held.record.files[name]) if held is not None else b""
+    if held is None or not lines:
+        raise InputError(f"{asset} holds no item to label: materialise it first, with answers to sample in the recipe")
+    target = settings.home / "annotations" / f"{asset}-{held.digest[:12]}.jsonl"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f".{target.name}.part")
+    part.write_bytes(lines)
+    part.replace(target)
+    print(f"{target}: {len(lines.splitlines())} items")
 
 
 @annotate.command("import")

@@ -59,8 +59,7 @@ class Feedback:
 
     def items_table(self) -> pa.Table:
         """ITEMS_SCHEMA, by id."""
-        rows = [self.items[key].row() for key in sorted(self.items)]
-        return pa.Table.from_pylist(rows, schema=ITEMS_SCHEMA)
+        return items_table(self.items.values())
 
     def labels_table(self) -> pa.Table:
         """LABELS_SCHEMA, by id."""
@@ -95,6 +94,11 @@ def items_of(table: pa.Table) -> dict[str, Item]:
     """Items by id from ITEMS_SCHEMA. Raises LabelError."""
     rows = ({k: v for k, v in row.items() if k != "id"} for row in table.to_pylist())
     return {item.id: item for item in (checked(Item, row) for row in rows)}
+
+
+def items_table(items: Iterable[Item]) -> pa.Table:
+    """ITEMS_SCHEMA, by id."""
+    return pa.Table.from_pylist([item.row() for item in sorted(items, key=lambda item: item.id)], schema=ITEMS_SCHEMA)
 
 
 def decisions_of(table: pa.Table) -> list[Adjudication]:

@@ -1,4 +1,4 @@
-"""Summaries and report pages of the feedback assets.
+"""Summaries and report pages of what people say; those of pairs are `pair_reports`'.
 
 Belongs here: what each page says. Does not: the figures (`measures`, `qa`, `pairs`), nor the look of a page (`platform.report`).
 Pages may hold text; they lie in the store, where an erasure reaches them.
@@ -6,10 +6,8 @@ Pages may hold text; they lie in the store, where an erasure reaches them.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import pyarrow as pa
 
@@ -18,10 +16,7 @@ from ddd_llm.feedback.agreement.alpha import Estimate
 from ddd_llm.feedback.guidelines import Guideline
 from ddd_llm.feedback.labels import Item, Label
 from ddd_llm.feedback.measures import Measured
-from ddd_llm.feedback.preferences.pairs import Merged
-from ddd_llm.feedback.preferences.qa import Finding
 from ddd_llm.feedback.reading import Feedback
-from ddd_llm.feedback.span_feedback import COMPLETENESS, FACTUALITY, RELEVANCE, error_counts
 from ddd_llm.platform.report import KeyFigure, Page, Sample
 from ddd_llm.platform.step import Step
 
@@ -31,7 +26,8 @@ DEMO = (
 )
 
 
-def _number(value: float | None, digits: int = 3) -> str:
+def number(value: float | None, digits: int = 3) -> str:
+    """A figure, or a dash where there is none."""
     return "–" if value is None else f"{value:.{digits}f}"
 
 
@@ -41,7 +37,8 @@ def _interval(estimate: Estimate) -> str:
     return f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
 
 
-def _warn_of_demo(page: Page, origins: Sequence[str]) -> None:
+def warn_of_demo(page: Page, origins: Sequence[str]) -> None:
+    """Say so where labels were written for the demonstration."""
     if "demo" in origins:
         page.callout("Demonstration data", [DEMO], passed=False)
 
@@ -79,7 +76,7 @@ def report_annotations(step: Step, feedback: Feedback, states: Mapping[str, str]
         "passed_over": feedback.passed_over,
     }
     page = Page("annotations", "Items, labels and decisions, and what could not be kept")
-    _warn_of_demo(page, list(origins))
+    warn_of_demo(page, list(origins))
     figures = [("items", len(feedback.items)), ("labels", len(feedback.labels)), ("quarantined", sum(reasons.values()))]
     page.key_figures([KeyFigure(name, f"{count:,}") for name, count in figures])
     page.heading("Labels by guideline, version and annotator")
@@ -105,7 +102,7 @@ def report_agreement(
         ),
     }
     page = Page("annotator_agreement", "How far annotators agree, who is calibrated, and where disagreement comes from")
-    _warn_of_demo(page, sorted({label.origin for label in labels}))
+    warn_of_demo(page, sorted({label.origin for label in labels}))
     if not measured:
         page.paragraph("There are no labels yet.")
     for one in measured:
@@ -119,15 +116,15 @@ def _agreement_of(page: Page, one: Measured, items: Mapping[str, Item]) -> None:
     spans = one.spans is not None
     names = ["part", "items", "labels", "F1 of characters" if spans else "agreement", "Krippendorff's alpha (95%)"]
     rows = [
-        [p.scope, str(p.alpha.items), str(p.alpha.labels), _number(p.percent), _interval(p.alpha)]
-        + ([] if spans else [_interval(p.ac1), _number(p.cohen), _number(p.fleiss)])
+        [p.scope, str(p.alpha.items), str(p.alpha.labels), number(p.percent), _interval(p.alpha)]
+        + ([] if spans else [_interval(p.ac1), number(p.cohen), number(p.fleiss)])
         for p in one.agreement
     ]
     page.table(names + ([] if spans else ["Gwet's AC1 (95%)", "Cohen, mean", "Fleiss"]), rows)
     if one.spans is not None:
         page.paragraph(
-            f"Between two annotators: F1 of exact spans {_number(one.spans.exact)}, of overlapping spans "
-            f"{_number(one.spans.overlap)}, over {one.spans.pairs} pairs of annotations."
+            f"Between two annotators: F1 of exact spans {number(one.spans.exact)}, of overlapping spans "
+            f"{number(one.spans.overlap)}, over {one.spans.pairs} pairs of annotations."
         )
     if one.calibration:
         page.table(
@@ -149,8 +146,8 @@ def _agreement_of(page: Page, one: Measured, items: Mapping[str, Item]) -> None:
             ["without", "labels fewer", "items left without", "alpha", "change (95%)"],
             [
                 [
-                    row.annotator, str(row.labels), str(row.items), _number(row.alpha),
-                    f"{_number(row.change)} ({_number(row.low)} to {_number(row.high)})",
+                    row.annotator, str(row.labels), str(row.items), number(row.alpha),
+                    f"{number(row.change)} ({number(row.low)} to {number(row.high)})",
                 ]
                 for row in one.left_out
             ],
@@ -208,7 +205,7 @@ def report_adjudicated(step: Step, result: Adjudicated, closed: Mapping[str, str
         "guidelines_not_used": dict(closed),
     }
     page = Page("adjudicated_labels", "One value per item: agreed, or decided by somebody who did not label it")
-    _warn_of_demo(page, result.settled["origin"].to_pylist())
+    warn_of_demo(page, result.settled["origin"].to_pylist())
     page.key_figures([KeyFigure("settled", f"{len(result.settled):,}"), KeyFigure("open", f"{len(result.open):,}")])
     for name, why in closed.items():
         page.callout(f"No label of {name} is used", [why], passed=False)
@@ -227,83 +224,6 @@ def report_adjudicated(step: Step, result: Adjudicated, closed: Mapping[str, str
     ]
     page.table(["item", "guideline", "reason", "annotators"], rows[:100])
     step.put_report(page.html())
-
-
-def report_pairs(step: Step, merged: Merged, findings: Sequence[Finding], acceptance: Mapping[str, Any] | None) -> None:
-    """Summary and page of preference pairs."""
-    rows = merged.pairs.to_pylist()
-    origins = Counter(origin for row in rows for origin in row["origins"])
-    reasons = Counter(merged.quarantine["reason"].to_pylist())
-    step.summary |= {
-        "pairs": len(rows),
-        "pairs_by_origin": dict(sorted(origins.items())),
-        "pairs_by_split": dict(sorted(Counter(row["split"] for row in rows).items())),
-        "constructed_by_error": dict(sorted(Counter(row["error"] for row in rows if row["error"]).items())),
-        "ties": merged.ties,
-        "quarantined_by_reason": dict(sorted(reasons.items())),
-        "quality": [{"look": f.name, "passed": f.passed, "figure": _number(f.value), "of": f.count} for f in findings],
-    }
-    page = Page("preference_pairs", "Which of two answers is better, and who says so")
-    _warn_of_demo(page, list(origins))
-    page.key_figures([KeyFigure(name, f"{count:,}", "pairs") for name, count in sorted(origins.items())])
-    page.heading("Quality")
-    page.table(
-        ["look", "within the plan", "what was found"],
-        [[f.name, "yes" if f.passed else "NO", f.sentence] for f in findings],
-    )
-    if acceptance:
-        page.heading("Machine-made preferences")
-        page.callout(
-            f"{acceptance['outcome']}: {acceptance['sentence']}", [], passed=acceptance["outcome"] == "accepted"
-        )
-    page.heading("Examples")
-    for origin in sorted(origins):
-        page.paragraph(origin)
-        some = [row for row in rows if origin in row["origins"]][:4]
-        page.samples([_sample(row) for row in some])
-    step.put_report(page.html())
-
-
-def report_spans(step: Step, table: pa.Table, corrections: int) -> None:
-    """Summary and page of span feedback."""
-    kinds = {"relevance": RELEVANCE, "factuality": FACTUALITY, "completeness": COMPLETENESS}
-    counts = error_counts(table, kinds)
-    origins = Counter(table["origin"].to_pylist())
-    step.summary |= {
-        "answers": table.num_rows,
-        "answers_by_origin": dict(sorted(origins.items())),
-        "answers_by_split": dict(sorted(Counter(table["split"].to_pylist()).items())),
-        "segments": [{"reward": name, "segments": n, "in_error": bad} for name, (n, bad) in counts.items()],
-        "corrections": corrections,
-    }
-    page = Page("span_feedback", "Where answers are wrong, marked in the answer")
-    _warn_of_demo(page, list(origins))
-    page.key_figures([KeyFigure(name, f"{count:,}", "answers") for name, count in sorted(origins.items())])
-    page.table(["reward", "segments", "in error"], [[name, f"{n:,}", f"{bad:,}"] for name, (n, bad) in counts.items()])
-    for origin in sorted(origins):
-        page.heading(f"Examples: {origin}")
-        some = [row for row in table.to_pylist() if row["origin"] == origin and '"spans":[]' not in row["value"]][:12]
-        page.samples([_marked(row) for row in some])
-    step.put_report(page.html())
-
-
-def _marked(row: Mapping[str, Any]) -> Sample:
-    value = json.loads(row["value"])
-    text = row["response"]
-    marks = [f"{s['type']}: {text[s['start'] : s['end']]}" for s in value["spans"]]
-    marks += [f"{m['type']}: {m['text']}" for m in value["missing"]]
-    shown = {"prompt": json.loads(row["prompt"])[-1]["content"], "answer": text, "marked": "\n".join(marks)}
-    return Sample(
-        f"{row['error'] or ', '.join(row['annotators'])}: {text[:80]}", shown | {"corrected": value["corrected"] or ""}
-    )
-
-
-def _sample(row: Mapping[str, Any]) -> Sample:
-    about = row["error"] or row["gap"] or row["rubrics"] or ""
-    prompt = json.loads(row["prompt"])[-1]["content"]
-    return Sample(
-        f"{about}: {row['chosen'][:80]}", {"prompt": prompt, "chosen": row["chosen"], "rejected": row["rejected"]}
-    )
 
 
 def states_table(states: Mapping[str, tuple[str, tuple[str, ...]]]) -> pa.Table:

@@ -15,7 +15,9 @@ from ddd_llm.platform.settings import Settings, load_settings
 from ddd_llm.platform.step import Step
 from ddd_llm.store.artifact_store import ArtifactStore
 from ddd_llm.store.session import Held
-from ddd_llm.training.steps import GROUP, OWNER, keep, require_plans, run_job
+from ddd_llm.training.steps import OWNER, keep, require_plans, run_job
+
+GROUP = "alignment"
 
 
 def _dpo_config(settings: Settings) -> Config:

@@ -9,7 +9,9 @@ from ddd_llm.platform.lineage import lineage_asset, refuse
 from ddd_llm.platform.nodes import Config
 from ddd_llm.platform.settings import Settings
 from ddd_llm.platform.step import Step
-from ddd_llm.training.steps import GROUP, OWNER, keep, require_plans, run_job
+from ddd_llm.training.steps import OWNER, keep, require_plans, run_job
+
+GROUP = "training"
 
 
 def _base_config(settings: Settings) -> Config:

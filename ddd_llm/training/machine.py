@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from ddd_llm.training.errors import BadRecipe
-from ddd_llm.training.recipe import TrainingRecipe
+from ddd_llm.training.recipe import MachineRecipe
 
 _EAGER_LIMIT = 2**30
 """Bytes of attention scores kept for the backward pass up to which a batch gets eager attention on a CPU."""
@@ -39,7 +39,7 @@ class Machine:
         return asdict(self)
 
 
-def choose(recipe: TrainingRecipe, config: Any, processes: int) -> Machine:
+def choose(recipe: MachineRecipe, config: Any, processes: int) -> Machine:
     """Resolve a recipe's `auto` settings.
 
     Args:
@@ -72,7 +72,7 @@ def _multiplies_bf16(device: str) -> bool:
     return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
 
 
-def _eager_up_to(recipe: TrainingRecipe, config: Any) -> int:
+def _eager_up_to(recipe: MachineRecipe, config: Any) -> int:
     """Length at which the scores of all layers, 2 + 4 + 2 bytes per pair of positions and head, reach the limit.
 
     sdpa keeps no scores, but on a CPU its backward pass is slow: a step of 4 x 300 tokens takes a third longer with it.

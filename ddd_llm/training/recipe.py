@@ -95,36 +95,17 @@ class LoraRecipe(BaseModel):
         return value
 
 
-class TrainingRecipe(BaseModel):
-    """What every kind of training has to say about steps, optimizer and machine. Each kind sets defaults of its own."""
+class MachineRecipe(BaseModel):
+    """What everything that runs a model has to say: how much at once, and on what."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    steps: int = Field(default=60, ge=1, description="Optimizer steps.")
     batch_size: int = Field(default=4, ge=1, description="Examples per process and forward pass.")
-    gradient_accumulation: int = Field(default=1, ge=1, description="Forward passes per optimizer step.")
     max_length: int = Field(
         default=512,
         ge=8,
         description="Tokens. A longer example is refused and counted, never cut: half an answer teaches to stop early.",
     )
-    length_window: int = Field(
-        default=16,
-        ge=1,
-        description="Batches of similar length are cut from a window of this many batches of shuffled examples; 1 = no sorting.",
-    )
-    learning_rate: float = Field(
-        default=5e-4, gt=0, le=1, description="Peak; about ten times that of full fine-tuning."
-    )
-    scheduler: Literal["linear", "cosine", "constant_with_warmup"] = "linear"
-    warmup_steps: int = Field(
-        default=0,
-        ge=0,
-        description="Steps in which the learning rate rises, from 0 in the first. A fresh adapter changes nothing yet, so it "
-        "rarely needs them.",
-    )
-    weight_decay: float = Field(default=0.0, ge=0)
-    max_grad_norm: float = Field(default=1.0, gt=0, description="Gradients are scaled down to this norm.")
     seed: int = Field(
         default=0, ge=0, lt=2**32, description="Of the adapter's start, the order of examples and dropout."
     )
@@ -143,6 +124,30 @@ class TrainingRecipe(BaseModel):
     threads: int = Field(
         default=2, ge=1, description="CPU threads per process. Part of the result: sums round in another order."
     )
+
+
+class TrainingRecipe(MachineRecipe):
+    """What every kind of training has to say about steps and optimizer. Each kind sets defaults of its own."""
+
+    steps: int = Field(default=60, ge=1, description="Optimizer steps.")
+    gradient_accumulation: int = Field(default=1, ge=1, description="Forward passes per optimizer step.")
+    length_window: int = Field(
+        default=16,
+        ge=1,
+        description="Batches of similar length are cut from a window of this many batches of shuffled examples; 1 = no sorting.",
+    )
+    learning_rate: float = Field(
+        default=5e-4, gt=0, le=1, description="Peak; about ten times that of full fine-tuning."
+    )
+    scheduler: Literal["linear", "cosine", "constant_with_warmup"] = "linear"
+    warmup_steps: int = Field(
+        default=0,
+        ge=0,
+        description="Steps in which the learning rate rises, from 0 in the first. A fresh adapter changes nothing yet, so it "
+        "rarely needs them.",
+    )
+    weight_decay: float = Field(default=0.0, ge=0)
+    max_grad_norm: float = Field(default=1.0, gt=0, description="Gradients are scaled down to this norm.")
     gradient_checkpointing: bool = Field(
         default=False, description="On a GPU: recompute activations to save memory. Ignored on a CPU."
     )

@@ -15,7 +15,6 @@ from ddd_llm.platform.lineage import refuse
 from ddd_llm.platform.step import Step
 from ddd_llm.training.job import TrainingJob
 
-GROUP = "training"
 OWNER = "ml-engineering"
 
 

@@ -27,13 +27,13 @@ def test_dagster_k8s_reads_the_tags_and_makes_a_job_of_them() -> None:
     assert job["spec"]["backoff_limit"] == 0
 
 
-def test_only_training_asks_for_a_gpu() -> None:
+def test_only_training_and_sampling_ask_for_a_gpu() -> None:
     wanted = {
         asset.op.name
         for asset in defs.resolve_asset_graph().assets_defs
         if "dagster-k8s/config" in (asset.op.tags or {})
     }
-    assert wanted == {"sft_model", "dpo_model", "reward_models", "rlhf_model"}
+    assert wanted == {"sft_model", "sampled_answers", "dpo_model", "reward_models", "rlhf_model"}
 
 
 def test_the_executor_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
