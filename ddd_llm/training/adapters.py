@@ -14,6 +14,25 @@ from ddd_llm.training.base_model import BaseModelInfo
 from ddd_llm.training.errors import BadData
 
 
+def read_adapter(folder: Path, base: BaseModelInfo, what: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Configuration and weights of what `artifacts.write_adapter` left; `what` names it in messages.
+
+    Raises:
+        BadData: no such files, or it was trained on another base model.
+    """
+    from safetensors.torch import load_file
+
+    try:
+        config = json.loads((folder / "adapter_config.json").read_bytes())
+        weights = load_file(folder / "adapter_model.safetensors")
+        belongs = config["base_model_name_or_path"]
+    except (OSError, ValueError, KeyError) as error:
+        raise BadData(f"The {what} cannot be read ({type(error).__name__})") from error
+    if belongs != f"{base.id}@sha256:{base.digest}":
+        raise BadData(f"The {what} was trained on {belongs}, not on {base.id}@sha256:{base.digest}")
+    return config, weights
+
+
 def load_adapter(model: Any, folder: Path, base: BaseModelInfo, name: str = "default", trainable: bool = True) -> Any:
     """Put an adapter from `artifacts.write_adapter` onto its base model (or beside others that are on it already).
 
@@ -31,16 +50,8 @@ def load_adapter(model: Any, folder: Path, base: BaseModelInfo, name: str = "def
         BadData: no such files, or the adapter belongs to another base model.
     """
     from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
-    from safetensors.torch import load_file
 
-    try:
-        config = json.loads((folder / "adapter_config.json").read_bytes())
-        weights = load_file(folder / "adapter_model.safetensors")
-    except (OSError, ValueError) as error:
-        raise BadData(f"The adapter cannot be read ({type(error).__name__})") from error
-    belongs = config["base_model_name_or_path"]
-    if belongs != f"{base.id}@sha256:{base.digest}":
-        raise BadData(f"The adapter was trained on {belongs}, not on {base.id}@sha256:{base.digest}")
+    config, weights = read_adapter(folder, base, "adapter")
     lora = LoraConfig(
         r=config["r"],
         lora_alpha=config["lora_alpha"],

@@ -7,15 +7,14 @@ from typing import Any
 import dagster as dg
 import pyarrow.parquet as pq
 
-from ddd_llm.platform.cluster import GPU_POOL, gpu_tags
 from ddd_llm.platform.inputs import InputError, load_section, section_of
-from ddd_llm.platform.lineage import lineage_asset, lineage_check
+from ddd_llm.platform.lineage import lineage_check
 from ddd_llm.platform.nodes import Config, Input
 from ddd_llm.platform.settings import Settings, load_settings
 from ddd_llm.platform.step import Step
 from ddd_llm.store.artifact_store import ArtifactStore
 from ddd_llm.store.session import Held
-from ddd_llm.training.steps import OWNER, keep, require_plans, run_job
+from ddd_llm.training.steps import keep, require_plans, run_job, training_asset
 
 GROUP = "alignment"
 
@@ -32,16 +31,12 @@ DPO_CHECKS = {
 }
 
 
-@lineage_asset(
+@training_asset(
     group=GROUP,
-    owner=OWNER,
     kinds={"pytorch", "huggingface", "trl"},
     inputs=["base_model", "sft_model", "preference_pairs"],
     config=_dpo_config,
     columns={"id": "Pair that was trained on.", "times": "How often."},
-    op_tags=gpu_tags(),
-    pool=GPU_POOL,
-    retry_policy=dg.RetryPolicy(max_retries=3, delay=30, backoff=dg.Backoff.EXPONENTIAL),
 )
 def dpo_model(step: Step, context: dg.AssetExecutionContext) -> None:
     """The supervised adapter trained on preference pairs (direct preference optimisation); the supervised model is the reference.
@@ -112,17 +107,13 @@ def _reward_kinds() -> tuple[str, ...]:
 REWARD_CHECKS = {"beats_baselines": "On held-out feedback it is better than every trivial baseline, beyond chance."}
 
 
-@lineage_asset(
+@training_asset(
     group=GROUP,
-    owner=OWNER,
     kinds={"pytorch", "huggingface"},
     inputs=["base_model", "span_feedback", "preference_pairs"],
     variants=_reward_kinds(),
     config=_reward_config,
     columns={"id": "Answer or pair that was trained on.", "times": "How often."},
-    op_tags=gpu_tags(),
-    pool=GPU_POOL,
-    retry_policy=dg.RetryPolicy(max_retries=3, delay=30, backoff=dg.Backoff.EXPONENTIAL),
 )
 def reward_models(step: Step, context: dg.AssetExecutionContext) -> None:
     """One model per kind of reward, which scores an answer at the end of every segment: relevance per clause, factuality per
@@ -187,16 +178,12 @@ RLHF_CHECKS = {
 }
 
 
-@lineage_asset(
+@training_asset(
     group=GROUP,
-    owner=OWNER,
     kinds={"pytorch", "huggingface", "trl"},
     inputs=["base_model", "sft_model", Input("reward_models", over="all"), "instruction_dataset"],
     config=_rlhf_config,
     columns={"id": "Example whose prompt was answered.", "times": "In how many rollouts."},
-    op_tags=gpu_tags(),
-    pool=GPU_POOL,
-    retry_policy=dg.RetryPolicy(max_retries=3, delay=30, backoff=dg.Backoff.EXPONENTIAL),
 )
 def rlhf_model(step: Step, context: dg.AssetExecutionContext) -> None:
     """The supervised adapter trained by fine-grained reinforcement learning: answers are sampled, every reward model scores its

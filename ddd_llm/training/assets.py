@@ -3,13 +3,12 @@
 import dagster as dg
 import pyarrow.parquet as pq
 
-from ddd_llm.platform.cluster import GPU_POOL, gpu_tags
 from ddd_llm.platform.inputs import load_section
 from ddd_llm.platform.lineage import lineage_asset, refuse
 from ddd_llm.platform.nodes import Config
 from ddd_llm.platform.settings import Settings
 from ddd_llm.platform.step import Step
-from ddd_llm.training.steps import OWNER, keep, require_plans, run_job
+from ddd_llm.training.steps import OWNER, keep, require_plans, run_job, training_asset
 
 GROUP = "training"
 
@@ -48,16 +47,12 @@ def _sft_config(settings: Settings) -> Config:
     return load_section(settings.recipe, "sft", SftRecipe).model_dump(mode="json")
 
 
-@lineage_asset(
+@training_asset(
     group=GROUP,
-    owner=OWNER,
     kinds={"pytorch", "huggingface", "trl"},
     inputs=["base_model", "instruction_dataset"],
     config=_sft_config,
     columns={"id": "Example that was trained on.", "times": "How often.", "loss_tokens": "Tokens that gave a loss."},
-    op_tags=gpu_tags(),
-    pool=GPU_POOL,
-    retry_policy=dg.RetryPolicy(max_retries=3, delay=30, backoff=dg.Backoff.EXPONENTIAL),
 )
 def sft_model(step: Step, context: dg.AssetExecutionContext) -> None:
     """A LoRA adapter trained on the instruction pairs (supervised fine-tuning, loss on the responses only).

@@ -14,10 +14,12 @@ from typing import Any, Protocol
 
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from ddd_llm.training.batching import BatchPlan
 from ddd_llm.training.errors import Crashed, NonFiniteLoss
 from ddd_llm.training.examples import Encoded
+from ddd_llm.training.job import TrainingJob
 from ddd_llm.training.recipe import SftRecipe, TrainingRecipe
 from ddd_llm.training.reporting import Report
 from ddd_llm.training.resume import checkpoint_folder, rotate, seal
@@ -162,6 +164,37 @@ class Progress(TrainerCallback):
                 "tokens_per_s": new / max(self._last, 1e-9),
             }
         )
+
+
+def watch(trainer: Any, *callbacks: TrainerCallback) -> None:
+    """Give a trainer these callbacks, in this order, in place of those that print."""
+    for unwanted in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(unwanted)
+    for callback in callbacks:
+        trainer.add_callback(callback)
+
+
+def watch_plan(
+    trainer: Any,
+    job: TrainingJob,
+    plan: BatchPlan,
+    job_digest: str,
+    stop: StopRequest,
+    report: Report,
+    *more: TrainerCallback,
+) -> Progress:
+    """Give a trainer that follows a plan what all of them have; `more` comes between progress and checkpoints."""
+    recipe = job.recipe
+    progress = Progress(plan, recipe.gradient_accumulation * recipe.processes, report)
+    watch(
+        trainer,
+        FollowsPlan(trainer, plan, recipe.gradient_accumulation),
+        FiniteLoss(),
+        progress,
+        *more,
+        Checkpoints(recipe, job.scratch, job_digest, stop, report),
+    )
+    return progress
 
 
 def _distributed() -> bool:

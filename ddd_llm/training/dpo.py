@@ -61,6 +61,8 @@ def run(job: DpoJob, stop: StopRequest, report: Report) -> None:
     """
     from transformers.utils.logging import disable_progress_bar
 
+    from ddd_llm.training.callbacks import watch_plan
+
     started = time.perf_counter(), time.process_time()
     disable_progress_bar()
     recipe = job.recipe
@@ -84,7 +86,7 @@ def run(job: DpoJob, stop: StopRequest, report: Report) -> None:
         trainer.refer_to(_likelihoods(trainer.model, batches, tokenizer, machine))
         before = _likelihoods(trainer.model, held_out, tokenizer, machine)
         found = find_checkpoint(job.scratch, job_digest, trainer, report)
-        progress = _add_callbacks(trainer, job, plan, job_digest, stop, report)
+        progress = watch_plan(trainer, job, plan, job_digest, stop, report)
         trainer.train(resume_from_checkpoint=str(found.folder) if found.folder else None)
         if trainer.state.global_step < recipe.steps:
             raise Preempted(f"Stopped after step {trainer.state.global_step} of {recipe.steps}")
@@ -145,23 +147,6 @@ def _trainer(
         data_collator=PairCollator(tokenizer.pad_token_id),
         processing_class=tokenizer,
     )
-
-
-def _add_callbacks(
-    trainer: Any, job: DpoJob, plan: BatchPlan, job_digest: str, stop: StopRequest, report: Report
-) -> Any:
-    from transformers.trainer_callback import PrinterCallback, ProgressCallback
-
-    from ddd_llm.training.callbacks import Checkpoints, FiniteLoss, FollowsPlan, Progress
-
-    for unwanted in (PrinterCallback, ProgressCallback):
-        trainer.remove_callback(unwanted)
-    trainer.add_callback(FollowsPlan(trainer, plan, job.recipe.gradient_accumulation))
-    trainer.add_callback(FiniteLoss())
-    progress = Progress(plan, job.recipe.gradient_accumulation, report)
-    trainer.add_callback(progress)
-    trainer.add_callback(Checkpoints(job.recipe, job.scratch, job_digest, stop, report))
-    return progress
 
 
 _LOGGED = {
@@ -250,8 +235,7 @@ def _write_held_out(pairs: Sequence[EncodedPair], likelihoods: tuple[Likelihoods
 
 
 def _what(pairs: Pairs, plan: BatchPlan) -> str:
-    refused = ", ".join(f"{n} {reason}" for reason, n in pairs.refusals().items()) or "none"
     return (
-        f"{len(pairs.train)} pairs to train on, {len(pairs.held_out)} held out, refused: {refused}; "
+        f"{len(pairs.train)} pairs to train on, {len(pairs.held_out)} held out, refused: {pairs.told()}; "
         f"{len(plan.batches)} batches, {plan.tokens():,} tokens; computing the reference"
     )

@@ -43,8 +43,23 @@ class Encoded:
         return sum(label != IGNORED for label in self.labels[1:])
 
 
+@dataclass(kw_only=True)
+class Refusals:
+    """(row id, reason) of each row of a table that cannot be trained on."""
+
+    refused: list[tuple[str, str]] = field(default_factory=list)
+
+    def refusals(self) -> dict[str, int]:
+        """Reason to number of refused rows."""
+        return dict(sorted(Counter(reason for _, reason in self.refused).items()))
+
+    def told(self, nothing: str = "none") -> str:
+        """The same for people; `nothing` where none was refused."""
+        return ", ".join(f"{n} {reason}" for reason, n in self.refusals().items()) or nothing
+
+
 @dataclass
-class Examples:
+class Examples(Refusals):
     """What a dataset gives to training.
 
     Attributes:
@@ -55,11 +70,6 @@ class Examples:
 
     train: list[Encoded] = field(default_factory=list)
     validation: list[Encoded] = field(default_factory=list)
-    refused: list[tuple[str, str]] = field(default_factory=list)
-
-    def refusals(self) -> dict[str, int]:
-        """Reason to number of refused examples."""
-        return dict(sorted(Counter(reason for _, reason in self.refused).items()))
 
 
 class RefusedError(Exception):
@@ -97,8 +107,7 @@ def read_examples(dataset: Path, tokenizer: Any, max_length: int, validation: in
             continue
         (found.train if split == "train" else held_out).append(encoded)
     if not found.train:
-        refused = ", ".join(f"{n} {reason}" for reason, n in found.refusals().items()) or "none refused"
-        raise BadData(f"No example of split train can be trained on ({refused})")
+        raise BadData(f"No example of split train can be trained on ({found.told('none refused')})")
     held_out.sort(key=lambda e: hashlib.sha256(e.id.encode()).digest())
     found.validation = sorted(held_out[:validation], key=lambda e: (len(e.input_ids), e.id))
     return found

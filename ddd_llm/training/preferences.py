@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ddd_llm.training.errors import BadData
-from ddd_llm.training.examples import IGNORED, RefusedError, encode, parse_messages
+from ddd_llm.training.examples import IGNORED, Refusals, RefusedError, encode, parse_messages
 
 _COLUMNS = ("id", "prompt", "chosen", "rejected", "component", "split")
 
@@ -36,16 +35,11 @@ class EncodedPair:
 
 
 @dataclass
-class Pairs:
+class Pairs(Refusals):
     """What a table gives to training: `train` in its order, `held_out` in a stable one, and (id, reason) of refused pairs."""
 
     train: list[EncodedPair] = field(default_factory=list)
     held_out: list[EncodedPair] = field(default_factory=list)
-    refused: list[tuple[str, str]] = field(default_factory=list)
-
-    def refusals(self) -> dict[str, int]:
-        """Reason to number of refused pairs."""
-        return dict(sorted(Counter(reason for _, reason in self.refused).items()))
 
 
 def read_pairs(table: Path, tokenizer: Any, max_length: int, held_out: int) -> Pairs:
@@ -79,8 +73,7 @@ def read_pairs(table: Path, tokenizer: Any, max_length: int, held_out: int) -> P
             said = "\x1f".join((row["prompt"], row["chosen"], row["rejected"]))
             waiting.append((hashlib.sha256(said.encode()).digest(), pair))
     if not found.train:
-        refused = ", ".join(f"{n} {reason}" for reason, n in found.refusals().items()) or "none refused"
-        raise BadData(f"No preference pair of split train can be trained on ({refused})")
+        raise BadData(f"No preference pair of split train can be trained on ({found.told('none refused')})")
     waiting.sort(key=lambda entry: entry[0])
     found.held_out = sorted((pair for _, pair in waiting[:held_out]), key=lambda p: (p.length, p.id))
     return found

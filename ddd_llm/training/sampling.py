@@ -105,7 +105,7 @@ def _sample(
     from transformers import AutoConfig, GenerationConfig
 
     from ddd_llm.training.adapters import load_adapter
-    from ddd_llm.training.assemble import base_info, load_model, load_tokenizer, matching_types
+    from ddd_llm.training.assemble import base_info, half_precision, load_model, load_tokenizer, matching_types
     from ddd_llm.training.machine import choose
 
     config = AutoConfig.from_pretrained(base, trust_remote_code=False, local_files_only=True)
@@ -131,8 +131,7 @@ def _sample(
     found: list[tuple[str, str] | None] = [None] * len(ids)
     at_once = max(1, recipe.batch_size // 2)
     devices = [torch.cuda.current_device()] if machine.device == "cuda" else []
-    half = torch.autocast(machine.device, torch.bfloat16, enabled=machine.dtype == "bf16")
-    with torch.random.fork_rng(devices), torch.no_grad(), matching_types(model, machine), half:
+    with torch.random.fork_rng(devices), torch.no_grad(), matching_types(model, machine), half_precision(machine):
         torch.manual_seed(recipe.seed)
         for start in range(0, len(asked), at_once):
             part = asked[start : start + at_once]

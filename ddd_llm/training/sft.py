@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ddd_llm.training.artifacts import losses_from, write_adapter, write_refused, write_trained_on
 from ddd_llm.training.assemble import (
@@ -33,9 +33,6 @@ from ddd_llm.training.resume import find_checkpoint
 from ddd_llm.training.signals import StopRequest
 from ddd_llm.training.timing import timings_of
 
-if TYPE_CHECKING:
-    from ddd_llm.training.callbacks import Progress
-
 
 class SftJob(TrainingJob):
     """Supervised fine-tuning on instruction examples."""
@@ -58,6 +55,8 @@ def run(job: SftJob, stop: StopRequest, report: Report) -> None:
     """
     from transformers.utils.logging import disable_progress_bar
 
+    from ddd_llm.training.callbacks import Validation, watch_plan
+
     started = time.perf_counter(), time.process_time()
     disable_progress_bar()
     report({"kind": "phase", "message": "loading tokenizer and examples"})
@@ -72,7 +71,8 @@ def run(job: SftJob, stop: StopRequest, report: Report) -> None:
     model = load_model(job.base, config, machine)
     trainer = make_trainer(job, machine, model, tokenizer, examples.train, plan)
     found = find_checkpoint(job.scratch, job_digest, trainer, report)
-    progress = _add_callbacks(trainer, job, examples, plan, job_digest, stop, report)
+    validation = Validation(trainer, recipe, examples.validation, report)
+    progress = watch_plan(trainer, job, plan, job_digest, stop, report, validation)
     with matching_types(trainer.model, machine):
         trainer.train(resume_from_checkpoint=str(found.folder) if found.folder else None)
     if trainer.state.global_step < recipe.steps:
@@ -81,31 +81,6 @@ def run(job: SftJob, stop: StopRequest, report: Report) -> None:
         timings = timings_of(plan, recipe, found.step, progress.seconds, started)
         _write_output(job, base, machine, trainer, tokenizer, examples, plan, timings)
     trainer.accelerator.wait_for_everyone()
-
-
-def _add_callbacks(
-    trainer: Any,
-    job: SftJob,
-    examples: Examples,
-    plan: BatchPlan,
-    job_digest: str,
-    stop: StopRequest,
-    report: Report,
-) -> Progress:
-    from transformers.trainer_callback import PrinterCallback, ProgressCallback
-
-    from ddd_llm.training.callbacks import Checkpoints, FiniteLoss, FollowsPlan, Progress, Validation
-
-    recipe = job.recipe
-    for unwanted in (PrinterCallback, ProgressCallback):
-        trainer.remove_callback(unwanted)
-    trainer.add_callback(FollowsPlan(trainer, plan, recipe.gradient_accumulation))
-    trainer.add_callback(FiniteLoss())
-    progress = Progress(plan, recipe.gradient_accumulation * recipe.processes, report)
-    trainer.add_callback(progress)
-    trainer.add_callback(Validation(trainer, recipe, examples.validation, report))
-    trainer.add_callback(Checkpoints(recipe, job.scratch, job_digest, stop, report))
-    return progress
 
 
 def _write_output(
@@ -159,8 +134,7 @@ def _write_output(
 
 
 def _what(examples: Examples, plan: BatchPlan) -> str:
-    refused = ", ".join(f"{n} {reason}" for reason, n in examples.refusals().items()) or "none"
     return (
-        f"{len(examples.train)} examples to train on, {len(examples.validation)} to validate, refused: {refused}; "
+        f"{len(examples.train)} examples to train on, {len(examples.validation)} to validate, refused: {examples.told()}; "
         f"{len(plan.batches)} batches, {plan.tokens():,} tokens, {plan.padding_waste:.1%} padding"
     )

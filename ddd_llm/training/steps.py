@@ -6,16 +6,27 @@ Belongs here: what is the same for all of them. Does not: the assets (`assets`, 
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
 import pyarrow.parquet as pq
 
-from ddd_llm.platform.lineage import refuse
+from ddd_llm.platform.cluster import GPU_POOL, gpu_tags
+from ddd_llm.platform.lineage import lineage_asset, refuse
 from ddd_llm.platform.step import Step
 from ddd_llm.training.job import TrainingJob
 
 OWNER = "ml-engineering"
+
+training_asset = partial(
+    lineage_asset,
+    owner=OWNER,
+    op_tags=gpu_tags(),
+    pool=GPU_POOL,
+    retry_policy=dg.RetryPolicy(max_retries=3, delay=30, backoff=dg.Backoff.EXPONENTIAL),
+)
+"""An asset that trains: on a GPU where there is one, tried again where trying again helps."""
 
 
 def require_plans(step: Step) -> None:

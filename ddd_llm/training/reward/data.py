@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from ddd_llm.feedback.labels import SpansValue
 from ddd_llm.feedback.segments import segment_end_tokens
 from ddd_llm.feedback.span_feedback import Granularity, segment_labels
 from ddd_llm.training.errors import BadData
-from ddd_llm.training.examples import RefusedError, encode, parse_messages
+from ddd_llm.training.examples import Refusals, RefusedError, encode, parse_messages
 
 _COLUMNS = ("id", "prompt", "response", "value", "component", "split")
 
@@ -42,16 +41,11 @@ class Answer:
 
 
 @dataclass
-class Answers:
+class Answers(Refusals):
     """`train` in the table's order, `held_out` in a stable one, and (id, reason) of what was refused."""
 
     train: list[Answer] = field(default_factory=list)
     held_out: list[Answer] = field(default_factory=list)
-    refused: list[tuple[str, str]] = field(default_factory=list)
-
-    def refusals(self) -> dict[str, int]:
-        """Reason to number of refused answers."""
-        return dict(sorted(Counter(reason for _, reason in self.refused).items()))
 
 
 def read_answers(table: Path, tokenizer: Any, of: Granularity, max_length: int, held_out: int) -> Answers:
@@ -89,8 +83,9 @@ def read_answers(table: Path, tokenizer: Any, of: Granularity, max_length: int, 
             frozenset({True}): "only wrong ones",
             frozenset({False}): "only right ones",
         }
-        refused = ", ".join(f"{n} {reason}" for reason, n in found.refusals().items()) or "none refused"
-        raise BadData(f"Of the segments to train on there are {there[frozenset(classes)]} ({refused})")
+        raise BadData(
+            f"Of the segments to train on there are {there[frozenset(classes)]} ({found.told('none refused')})"
+        )
     return found
 
 

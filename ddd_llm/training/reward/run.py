@@ -49,12 +49,12 @@ class _Data:
         if kind.granularity is None:
             found = read_pairs(job.dataset, tokenizer, recipe.max_length, recipe.held_out_items)
             self.train, self.held_out, self.refused = found.train, found.held_out, found.refused
-            self.refusals = found.refusals()
+            self.refusals, self.told = found.refusals(), found.told()
             self.lengths = [pair.length for pair in found.train]
         else:
             read = read_answers(job.dataset, tokenizer, kind.granularity, recipe.max_length, recipe.held_out_items)
             self.train, self.held_out, self.refused = read.train, read.held_out, read.refused
-            self.refusals = read.refusals()
+            self.refusals, self.told = read.refusals(), read.told()
             self.lengths = [len(answer.input_ids) for answer in read.train]
             wrong = [target.wrong for answer in read.train for target in answer.targets]
             self.error_weight = min(recipe.error_weight_at_most, (len(wrong) - sum(wrong)) / sum(wrong))
@@ -84,6 +84,7 @@ def run(job: RewardJob, stop: StopRequest, report: Report) -> None:
     """
     from transformers.utils.logging import disable_progress_bar
 
+    from ddd_llm.training.callbacks import watch_plan
     from ddd_llm.training.reward.model import fresh_model, scores_of
 
     started = time.perf_counter(), time.process_time()
@@ -99,12 +100,11 @@ def run(job: RewardJob, stop: StopRequest, report: Report) -> None:
     machine, config = resolve_machine(job)
     job_digest = job.digest(base.digest, {**machine.asdict(), "plan": plan.digest})
     model = fresh_model(job.base, config, machine, recipe).to(machine.device)
-    refused = ", ".join(f"{n} {reason}" for reason, n in data.refusals.items()) or "none"
-    said = f"{len(data.train)} rows to train on, {len(data.held_out)} held out, refused: {refused}"
+    said = f"{len(data.train)} rows to train on, {len(data.held_out)} held out, refused: {data.told}"
     report({"kind": "phase", "message": said})
     trainer = _trainer(job, machine, model, tokenizer, plan, data)
     found = find_checkpoint(job.scratch, job_digest, trainer, report)
-    progress = _add_callbacks(trainer, job, plan, job_digest, stop, report)
+    progress = watch_plan(trainer, job, plan, job_digest, stop, report)
     with matching_types(trainer.model, machine):
         trainer.train(resume_from_checkpoint=str(found.folder) if found.folder else None)
         if trainer.state.global_step < recipe.steps:
@@ -140,23 +140,6 @@ def _trainer(job: RewardJob, machine: Machine, model: Any, tokenizer: Any, plan:
         data_collator=Collator(tokenizer.pad_token_id),
         processing_class=tokenizer,
     )
-
-
-def _add_callbacks(
-    trainer: Any, job: RewardJob, plan: BatchPlan, job_digest: str, stop: StopRequest, report: Report
-) -> Any:
-    from transformers.trainer_callback import PrinterCallback, ProgressCallback
-
-    from ddd_llm.training.callbacks import Checkpoints, FiniteLoss, FollowsPlan, Progress
-
-    for unwanted in (PrinterCallback, ProgressCallback):
-        trainer.remove_callback(unwanted)
-    trainer.add_callback(FollowsPlan(trainer, plan, job.recipe.gradient_accumulation))
-    trainer.add_callback(FiniteLoss())
-    progress = Progress(plan, job.recipe.gradient_accumulation, report)
-    trainer.add_callback(progress)
-    trainer.add_callback(Checkpoints(job.recipe, job.scratch, job_digest, stop, report))
-    return progress
 
 
 def _write_output(

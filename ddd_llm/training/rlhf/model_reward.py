@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from ddd_llm.feedback.segments import segment_end_tokens, segmenter
+from ddd_llm.training.adapters import read_adapter
 from ddd_llm.training.assemble import half_precision, matching_types
 from ddd_llm.training.base_model import BaseModelInfo
 from ddd_llm.training.errors import BadData
@@ -111,16 +112,9 @@ class ModelReward:
 
 def _load(folder: Path, base_folder: Path, base: BaseModelInfo, machine: Machine, recipe: RewardRecipe) -> Any:
     from peft import set_peft_model_state_dict
-    from safetensors.torch import load_file
     from transformers import AutoConfig
 
-    try:
-        belongs = json.loads((folder / "adapter_config.json").read_bytes())["base_model_name_or_path"]
-        weights = load_file(folder / "adapter_model.safetensors")
-    except (OSError, ValueError, KeyError) as error:
-        raise BadData(f"A reward model's adapter cannot be read ({type(error).__name__})") from error
-    if belongs != f"{base.id}@sha256:{base.digest}":
-        raise BadData(f"The reward model was trained on {belongs}, not on {base.id}@sha256:{base.digest}")
+    _, weights = read_adapter(folder, base, "reward model")
     config = AutoConfig.from_pretrained(base_folder, trust_remote_code=False, local_files_only=True)
     model = fresh_model(base_folder, config, machine, recipe).to(machine.device)
     report = set_peft_model_state_dict(model, weights)

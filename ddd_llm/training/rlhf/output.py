@@ -5,9 +5,7 @@ Belongs here: the output folder's files. Does not: computing what is in them (`f
 
 from __future__ import annotations
 
-import resource
 import shutil
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,13 +41,13 @@ class Measured:
 
 @dataclass(frozen=True)
 class Results:
-    """What there is when training is done. `took`: wall, processor and step seconds of this attempt, and its steps."""
+    """What there is when training is done, and what this attempt took."""
 
     prompts: Prompts
     plan: BatchPlan
     before: Measured
     after: Measured
-    took: tuple[float, float, float, int]
+    timings: dict[str, float]
 
 
 class TraceFolder:
@@ -86,8 +84,7 @@ _LOGGED = {
 def losses_from(history: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Rows of losses.json, one per step: `loss`, `policy_loss`, `value_loss`, gradient norms, `clipped` (share of tokens),
     `moved` (nats per token from the policy that sampled), `entropy`; and on steps that sampled `rollout`: reward per answer,
-    each
-    reward's own sum, log-ratio, tokens, and the share of the returns' variance that the critic explained."""
+    each reward's own sum, log-ratio, tokens, and the share of the returns' variance that the critic explained."""
     rows = []
     for entry in history:
         if "loss" not in entry:
@@ -143,23 +140,11 @@ def write_output(
         **machine.asdict(),
     }
     (part / "metrics.json").write_bytes(canonical_json(metrics))
-    (part / "timings.json").write_bytes(canonical_json(_timings(results)))
+    (part / "timings.json").write_bytes(canonical_json(results.timings))
     for folder in (part / "adapter", part):
         sync_folder(folder)
     shutil.rmtree(job.output, ignore_errors=True)
     part.replace(job.output)
-
-
-def _timings(results: Results) -> dict[str, float]:
-    wall, cpu, steps_wall, steps = results.took
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return {
-        "worker_wall_s": round(wall, 3),
-        "worker_cpu_s": round(cpu, 3),
-        "steps_wall_s": round(steps_wall, 3),
-        "steps_timed": float(steps),
-        "peak_rss_bytes": float(peak),
-    }
 
 
 def _write_traces(folder: Path, steps: int, path: Path) -> None:

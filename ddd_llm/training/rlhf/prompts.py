@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ddd_llm.training.errors import BadData
-from ddd_llm.training.examples import RefusedError, parse_messages
+from ddd_llm.training.examples import Refusals, RefusedError, parse_messages
 from ddd_llm.training.rlhf.answers import Prompt
 
 _COLUMNS = ("id", "split", "messages", "facts", "component")
@@ -31,16 +30,11 @@ class PolicyPrompt:
 
 
 @dataclass
-class Prompts:
+class Prompts(Refusals):
     """`train` in the table's order, `held_out` in a stable one, and (id, reason) of what was refused."""
 
     train: list[PolicyPrompt] = field(default_factory=list)
     held_out: list[PolicyPrompt] = field(default_factory=list)
-    refused: list[tuple[str, str]] = field(default_factory=list)
-
-    def refusals(self) -> dict[str, int]:
-        """Reason to number of refused prompts."""
-        return dict(sorted(Counter(reason for _, reason in self.refused).items()))
 
 
 def read_prompts(table: Path, tokenizer: Any, max_length: int, held_out: int) -> Prompts:
@@ -48,7 +42,8 @@ def read_prompts(table: Path, tokenizer: Any, max_length: int, held_out: int) ->
 
     Args:
         table: Parquet file with string columns id, split, messages (JSON, or a text that is to be continued), facts (JSON) and
-            component. tokenizer: with a chat template where there are messages.
+            component.
+        tokenizer: with a chat template where there are messages.
         max_length: tokens of the prompt.
         held_out: most prompts of the validation split.
 
@@ -81,8 +76,7 @@ def read_prompts(table: Path, tokenizer: Any, max_length: int, held_out: int) ->
         else:
             waiting.append((hashlib.sha256(row["messages"].encode()).digest(), prompt))
     if not found.train:
-        refused = ", ".join(f"{n} {reason}" for reason, n in found.refusals().items()) or "none refused"
-        raise BadData(f"There is no prompt to train on ({refused})")
+        raise BadData(f"There is no prompt to train on ({found.told('none refused')})")
     waiting.sort(key=lambda entry: (entry[0], entry[1].id))
     found.held_out = [prompt for _, prompt in waiting[:held_out]]
     return found

@@ -105,29 +105,18 @@ def _figures(page: Page, found: Mapping[str, Any]) -> None:
         return
     low, high = found["held_out_gain_low"], found["held_out_gain_high"]
     interval = f"{low:+.3f} to {high:+.3f}" if low is not None else "interval undefined"
+
+    def moved(label: str, name: str, digits: int) -> KeyFigure:
+        before, after = (f"{found[f'held_out_{name}_{when}']:.{digits}f}" for when in ("before", "after"))
+        return KeyFigure(label, after, f"before: {before}")
+
     page.key_figures(
         [
-            KeyFigure(
-                "reward per answer",
-                f"{found['held_out_reward_after']:.3f}",
-                f"before: {found['held_out_reward_before']:.3f}",
-            ),
+            moved("reward per answer", "reward", 3),
             KeyFigure("gain", f"{found['held_out_gain']:+.3f}", interval),
-            KeyFigure(
-                "perplexity",
-                f"{found['held_out_perplexity_after']:.2f}",
-                f"before: {found['held_out_perplexity_before']:.2f}",
-            ),
-            KeyFigure(
-                "tokens per answer",
-                f"{found['held_out_tokens_after']:.0f}",
-                f"before: {found['held_out_tokens_before']:.0f}",
-            ),
-            KeyFigure(
-                "distinct bigrams",
-                f"{found['held_out_distinct_2_after']:.3f}",
-                f"before: {found['held_out_distinct_2_before']:.3f}",
-            ),
+            moved("perplexity", "perplexity", 2),
+            moved("tokens per answer", "tokens", 0),
+            moved("distinct bigrams", "distinct_2", 3),
             KeyFigure("rollouts", str(found["rollouts"]), f"{found['stopped_early']} stopped early"),
         ]
     )

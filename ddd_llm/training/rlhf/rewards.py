@@ -39,19 +39,24 @@ def score(rewards: Mapping[str, Reward], answers: Sequence[SampledAnswer]) -> Sc
     return {name: reward(answers) for name, reward in rewards.items()}
 
 
-def on_tokens(scores: Scores, answers: Sequence[SampledAnswer], recipe: RlhfRecipe) -> list[list[float]]:
-    """The weighted sum of all rewards on each token of each answer; 0 wherever no segment ends.
+def earned(scores: Scores, answers: Sequence[SampledAnswer], recipe: RlhfRecipe) -> list[list[dict[str, float]]]:
+    """The weighted rewards by name on each token of each answer; none wherever no segment ends.
 
-    With `credit: sequence` the same sum lies on the last token.
+    With `credit: sequence` all of an answer's lie on its last token.
     """
-    rows = [[0.0] * len(answer.ids) for answer in answers]
+    rows: list[list[dict[str, float]]] = [[{} for _ in answer.ids] for answer in answers]
     for name, found in scores.items():
         weight = recipe.rewards[name].weight
         for row, segments in zip(rows, found, strict=True):
             for segment in segments:
-                place = segment.token if recipe.credit == "segment" else len(row) - 1
-                row[place] += weight * segment.value
+                here = row[segment.token if recipe.credit == "segment" else len(row) - 1]
+                here[name] = here.get(name, 0.0) + weight * segment.value
     return rows
+
+
+def on_tokens(scores: Scores, answers: Sequence[SampledAnswer], recipe: RlhfRecipe) -> list[list[float]]:
+    """The sum of all weighted rewards on each token of each answer."""
+    return [[sum(here.values(), 0.0) for here in row] for row in earned(scores, answers, recipe)]
 
 
 def totals(scores: Scores, recipe: RlhfRecipe) -> list[float]:

@@ -32,6 +32,7 @@ from ddd_llm.training.rlhf.prompts import PolicyPrompt, Prompts, read_prompts
 from ddd_llm.training.rlhf.recipe import RlhfRecipe
 from ddd_llm.training.rlhf.rewards import Reward, score
 from ddd_llm.training.signals import StopRequest
+from ddd_llm.training.timing import attempt_timings
 
 
 class RlhfJob(TrainingJob):
@@ -58,6 +59,9 @@ def run(job: RlhfJob, stop: StopRequest, report: Report) -> None:
     """
     from transformers.utils.logging import disable_progress_bar
 
+    from ddd_llm.training.callbacks import Checkpoints, FiniteLoss, watch
+    from ddd_llm.training.rlhf.progress import RolloutProgress
+
     started = time.perf_counter(), time.process_time()
     disable_progress_bar()
     recipe = job.recipe
@@ -70,26 +74,21 @@ def run(job: RlhfJob, stop: StopRequest, report: Report) -> None:
     plan = _plan(prompts, recipe)
     machine, config = resolve_machine(job)
     job_digest = job.digest(base.digest, {**machine.asdict(), "plan": plan.digest})
-    trainer = _trainer(job, base, machine, config, tokenizer, prompts, plan, report)
-    refused = ", ".join(f"{n} {reason}" for reason, n in prompts.refusals().items()) or "none"
-    said = f"{len(prompts.train)} prompts, {len(prompts.held_out)} held out, refused: {refused}; {recipe.rollouts} rollouts"
-    report({"kind": "phase", "message": said})
+    trainer = _trainer(job, base, machine, config, tokenizer, prompts, plan)
+    counts = f"{len(prompts.train)} prompts, {len(prompts.held_out)} held out, refused: {prompts.told()}"
+    report({"kind": "phase", "message": f"{counts}; {recipe.rollouts} rollouts"})
     with matching_types(trainer.model, machine):
         before = _measure(trainer, prompts.held_out)
         found = find_checkpoint(job.scratch, job_digest, trainer, report)
-        progress = _add_callbacks(trainer, job, job_digest, stop, report)
+        progress = RolloutProgress(report)
+        watch(trainer, FiniteLoss(), progress, Checkpoints(recipe, job.scratch, job_digest, stop, report))
         trainer.train(resume_from_checkpoint=str(found.folder) if found.folder else None)
         if trainer.state.global_step < recipe.steps:
             raise Preempted(f"Stopped after step {trainer.state.global_step} of {recipe.steps}")
         report({"kind": "phase", "message": "answering held-out prompts"})
         after = _measure(trainer, prompts.held_out)
-    took = (
-        time.perf_counter() - started[0],
-        time.process_time() - started[1],
-        progress.seconds,
-        recipe.steps - found.step,
-    )
-    write_output(job, base, machine, trainer, tokenizer, Results(prompts, plan, before, after, took))
+    timings = attempt_timings(recipe, found.step, progress.seconds, started)
+    write_output(job, base, machine, trainer, tokenizer, Results(prompts, plan, before, after, timings))
 
 
 def _plan(prompts: Prompts, recipe: RlhfRecipe) -> BatchPlan:
@@ -108,7 +107,6 @@ def _trainer(
     tokenizer: Any,
     prompts: Prompts,
     plan: BatchPlan,
-    report: Report,
 ) -> Any:
     import copy
 
@@ -144,9 +142,7 @@ def _trainer(
         temperature=recipe.temperature,
         top_k=recipe.top_k,
     )
-    set_seed(
-        recipe.seed
-    )  # whatever was loaded before drew other numbers, depending on how many reward models there are
+    set_seed(recipe.seed)  # what was loaded before drew numbers, as many as there are reward models
     return DenseRewardTrainer(
         recipe=recipe,
         machine=machine,
@@ -225,18 +221,3 @@ def _measure(trainer: Any, prompts: Sequence[PolicyPrompt]) -> Measured:
     model.train(was_training)
     trainer.forget_figures()
     return measured
-
-
-def _add_callbacks(trainer: Any, job: RlhfJob, job_digest: str, stop: StopRequest, report: Report) -> Any:
-    from transformers.trainer_callback import PrinterCallback, ProgressCallback
-
-    from ddd_llm.training.callbacks import Checkpoints, FiniteLoss
-    from ddd_llm.training.rlhf.progress import RolloutProgress
-
-    for unwanted in (PrinterCallback, ProgressCallback):
-        trainer.remove_callback(unwanted)
-    trainer.add_callback(FiniteLoss())
-    progress = RolloutProgress(report)
-    trainer.add_callback(progress)
-    trainer.add_callback(Checkpoints(job.recipe, job.scratch, job_digest, stop, report))
-    return progress

@@ -15,6 +15,7 @@ import pyarrow as pa
 from markupsafe import Markup
 
 from ddd_llm.platform.report import visible
+from ddd_llm.training.rlhf.rewards import earned
 
 if TYPE_CHECKING:
     from ddd_llm.training.rlhf.recipe import RlhfRecipe
@@ -45,12 +46,8 @@ def trace_rows(step: int, rollout: Rollout, ids: Sequence[str], recipe: RlhfReci
         name: rollout.tensors[name].tolist()
         for name in ("old_per_token_logps", "ref_per_token_logps", "old_values", "advantages", "rewards")
     }
+    given = earned(rollout.scores, rollout.answers, recipe)
     for i, answer in enumerate(rollout.answers):
-        earned: list[dict[str, float]] = [{} for _ in answer.ids]
-        for name, scores in rollout.scores.items():
-            for segment in scores[i]:
-                place = segment.token if recipe.credit == "segment" else len(answer.ids) - 1
-                earned[place][name] = earned[place].get(name, 0.0) + recipe.rewards[name].weight * segment.value
         for t, token in enumerate(answer.ids):
             start, end = answer.offsets[t]
             rows.append(
@@ -65,7 +62,7 @@ def trace_rows(step: int, rollout: Rollout, ids: Sequence[str], recipe: RlhfReci
                     "reference_log_prob": parts["ref_per_token_logps"][i][t],
                     "value": parts["old_values"][i][t],
                     "advantage": parts["advantages"][i][t],
-                    "segment_rewards": list(earned[t].items()),
+                    "segment_rewards": list(given[i][t].items()),
                     "reward": parts["rewards"][i][t],
                 }
             )
@@ -95,8 +92,7 @@ def segments_of(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, float]]:
     text = ""
     for row in rows:
         text += row["text"]
-        earned = dict(row["segment_rewards"])
-        if earned:
-            pieces.append((text, sum(earned.values())))
+        if row["segment_rewards"]:
+            pieces.append((text, sum(value for _, value in row["segment_rewards"])))
             text = ""
     return [*pieces, (text, 0.0)] if text else pieces
