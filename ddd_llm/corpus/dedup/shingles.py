@@ -175,6 +175,8 @@ def _unicode_tokens(text, kinds, lowers, low, bounds, special, row):
                     length = 1
                     break
                 point = (point << 6) | np.int64(following & 0x3F)
+            if (length == 3 and point < 0x800) or (length == 4 and point < 0x10000):
+                point = np.int64(-1)  # written longer than need be, which UTF-8 forbids
         i += length
         kind = 0
         if 0 <= point < 0x110000:

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ddd_llm.corpus.dedup.shingles import content_keys, shingle_hashes
@@ -52,6 +52,7 @@ def test_other_types_are_refused() -> None:
 
 @settings(deadline=None)  # the first call compiles
 @given(st.lists(st.binary(max_size=40), max_size=5))
+@example([b"a\xe0\x80\xb0b", b"a\xf0\x80\x80\xb0b", b"\xe0\x80\xb0"])
 def test_malformed_bytes_separate_words_and_stay_inside_their_text(raw: list[bytes]) -> None:
     offsets = pa.py_buffer(np.cumsum([0, *map(len, raw)], dtype=np.int64))
     array = pa.LargeStringArray.from_buffers(len(raw), offsets, pa.py_buffer(b"".join(raw) + b"word"))
