@@ -22,7 +22,7 @@ from ddd_llm.training.reward.model import fresh_model, score_tokens
 from ddd_llm.training.reward.recipe import RewardRecipe
 from ddd_llm.training.rlhf.answers import SampledAnswer
 from ddd_llm.training.rlhf.recipe import RewardSpec
-from ddd_llm.training.rlhf.rewards import Scored, last_token
+from ddd_llm.training.rlhf.rewards import Scored
 
 _PLACES = {"score_threshold": 0.0, "score_mean": 0.0, "score_std": 1.0}
 
@@ -71,7 +71,8 @@ class ModelReward:
         places = []
         for answer in answers:
             if granularity is None:
-                places.append([(0, len(answer.text), last_token(answer))])
+                # It was trained on the answer's last token, the end of the turn where there is one.
+                places.append([(0, len(answer.text), len(answer.ids) - 1)])
                 continue
             cut = segmenter(granularity.segmenter)(answer.text)
             ends = segment_end_tokens(answer.offsets, cut, answer.text, granularity.segmenter == "sequence")

@@ -66,11 +66,3 @@ def totals(scores: Scores, recipe: RlhfRecipe) -> list[float]:
         sum(recipe.rewards[name].weight * segment.value for name in scores for segment in scores[name][i])
         for i in range(len(counts))
     ]
-
-
-def last_token(answer: SampledAnswer) -> int:
-    """The last token that adds to the text; the last of all where none does."""
-    return next(
-        (i for i in range(len(answer.ids) - 1, -1, -1) if answer.offsets[i][1] > answer.offsets[i][0]),
-        len(answer.ids) - 1,
-    )

@@ -18,16 +18,17 @@ import pytest
 from ddd_llm.training.errors import BadData, BadRecipe, Preempted, TrainingError
 from ddd_llm.training.reward.run import RewardJob
 from ddd_llm.training.rlhf.answers import SampledAnswer
-from ddd_llm.training.rlhf.prompts import read_prompts, toxicity_prompts
+from ddd_llm.training.rlhf.prompts import toxicity_prompts
 from ddd_llm.training.rlhf.recipe import RlhfRecipe
 from ddd_llm.training.rlhf.rewards import Scored
 from ddd_llm.training.rlhf.run import RlhfJob
-from ddd_llm.training.rlhf.trace import TRACE_SCHEMA, coloured, segments_of
+from ddd_llm.training.rlhf.trace import TRACE_SCHEMA, segments_of
 from ddd_llm.training.signals import StopRequest
 from ddd_llm.training.worker import run
 from ddd_llm_tests.training.processes import in_child, results, send
 from ddd_llm_tests.training.reward.test_reward import job as reward_job
-from ddd_llm_tests.training.tiny import conversation, tiny_job, tiny_model, tiny_tokenizer
+from ddd_llm_tests.training.rlhf.samples import sampled
+from ddd_llm_tests.training.tiny import conversation, tiny_job, tiny_model
 
 COLUMNS = ("id", "split", "messages", "facts", "component")
 
@@ -123,11 +124,6 @@ def test_the_trace_is_the_reward_of_every_token(root: Path, trained: Path) -> No
     reward = read(made, "losses.json")[0]["rollout"]["reward"]
     of_first = [v for row in found if row["step"] == 0 for _, v in row["segment_rewards"]]
     assert sum(of_first) / 8 == pytest.approx(reward, abs=1e-4), "the trace adds up to the curve"
-
-
-def test_coloured_text_says_its_rewards_and_hides_no_markup() -> None:
-    shown = coloured([("<b>good</b>", 1.0), ("bad\n", -0.5), ("rest", 0.0)])
-    assert "<b>" not in shown and "+1.00" in shown and "-0.50" in shown and "rest</p>" in shown
 
 
 def letters(answers: Sequence[SampledAnswer]) -> list[list[Scored]]:
@@ -275,18 +271,21 @@ def test_a_reward_model_of_another_base_is_refused(root: Path, trained: Path) ->
         run(made.model_copy(update={"inputs": {"factuality": other}}), StopRequest(), lambda message: None)
 
 
-def test_prompts_in_the_form_of_real_toxicity_prompts(tmp_path: Path) -> None:
-    file = tmp_path / "prompts.jsonl"
-    file.write_text(
-        "\n".join(json.dumps({"prompt": {"text": f"So {i} is", "toxicity": 0.1}}) for i in range(40)) + "\n\n"
-    )
-    found = toxicity_prompts(file)
-    assert len(found) == 40 and {row["split"] for row in found} == {"train", "validation"}
-    prompts = read_prompts(write(tmp_path / "p.parquet", found), tiny_tokenizer(), 96, 100)
-    assert str(prompts.train[0].prompt).startswith("So ") and len(prompts.train) + len(prompts.held_out) == 40
-    file.write_text('{"prompt": {"text": "ok"}}\n{"prompt": "no"}\n')
-    with pytest.raises(BadData, match=r"prompts\.jsonl:2"):
-        toxicity_prompts(file)
+def test_a_holistic_reward_is_read_where_it_was_trained(root: Path, trained: Path) -> None:
+    """On the end of the turn, as the pairs of its training have it; of an answer that was cut, on its last token."""
+    from ddd_llm.training.assemble import base_info
+    from ddd_llm.training.machine import Machine
+    from ddd_llm.training.rlhf.model_reward import ModelReward
+    from ddd_llm.training.rlhf.recipe import RewardSpec
+
+    made = reward_job(root, "holistic", kind="holistic", steps=2)
+    run(made, StopRequest(), lambda message: None)
+    (made.output / "recipe.json").write_text(made.recipe.model_dump_json())
+    machine = Machine("cpu", "fp32", 0, 1, 1)
+    reward = ModelReward(made.output, root / "base", base_info(root / "base"), RewardSpec(), machine, 2, 4)
+    answers = [sampled("yes"), sampled("yes", end=False)]
+    (ended,), (cut,) = reward(answers)
+    assert (ended.token, cut.token) == (3, 2) and ended.value != cut.value
 
 
 def test_without_a_supervised_adapter_the_bare_base_is_the_reference(root: Path, trained: Path) -> None:
