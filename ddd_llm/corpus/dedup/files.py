@@ -20,7 +20,7 @@ from ddd_llm.corpus.dedup.sets_file import SetFile
 from ddd_llm.corpus.dedup.shingles import content_keys
 from ddd_llm.corpus.dedup.signatures import sketch
 
-ROWS_AT_ONCE = 4096
+ROWS_AT_ONCE = 2048
 
 
 def deduplicate_parquet(
@@ -53,13 +53,13 @@ def deduplicate_parquet(
             scratch.write(made.sets.hashes.astype("<u8", copy=False).data)
             names.append(part[id_column].cast(pa.string()))
             row += len(part)
-        pa.default_memory_pool().release_unused()
         ends = np.cumsum(sizes, dtype=np.int64)
         sets = SetFile(lambda: Path(scratch.name).open("rb"), ends - sizes, sizes)  # noqa: SIM115
         given = _checked(pa.chunked_array(names, pa.string()))
         keys = [bands]  # the one reference to them, for `decide` to let go
         batch = Batch(_rows(content, shingles), keys.pop, sets, pa.nulls(count, pa.string()))
         del bands, content
+        pa.default_memory_pool().release_unused()  # of texts, and of looking for ids given twice
         decisions = decide(batch, Kept(), policy.model_copy(update={"order": ("locator",)}), [""])
     kept = given.take(decisions["kept_locator"].cast(pa.int64()))
     for name, column in (("locator", given), ("kept_locator", kept)):

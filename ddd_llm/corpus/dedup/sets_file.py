@@ -20,7 +20,7 @@ from ddd_llm.corpus.dedup.sets import ShingleSets, place_sets
 from ddd_llm.store.errors import Corrupt
 
 _U64 = np.uint64
-_AT_ONCE = 256  # sets copied from one mapping: each may bring 64 KiB of the file into memory
+_AT_ONCE = 64  # sets copied from one mapping: each may bring 64 KiB of the file into memory
 
 
 class DamagedSets(Corrupt):
