@@ -25,41 +25,43 @@ from ddd_llm.instructions.tasks import enumerate_names
 
 EXAMPLES = pa.schema([(name, pa.string()) for name in ("id", "split", "messages", "facts", "component")])
 _PAIRS = pa.schema([(name, pa.string()) for name in ("id", "prompt", "chosen", "rejected", "component", "split")])
-_PACKAGES = ("numpy", "scipy.stats", "scipy.signal", "scipy.linalg", "scipy.optimize", "sklearn.metrics", "matplotlib.pyplot",
-             "networkx", "sympy", "statsmodels.api")  # fmt: skip
+_PACKAGES = ("numpy", "scipy.stats", "scipy.signal", "scipy.linalg", "scipy.optimize", "scipy.integrate", "scipy.interpolate",
+             "scipy.ndimage", "scipy.sparse.linalg", "sklearn.cluster", "sklearn.datasets", "sklearn.decomposition",
+             "sklearn.feature_selection", "sklearn.linear_model", "sklearn.metrics", "sklearn.model_selection",
+             "matplotlib.pyplot", "networkx", "sympy", "pandas", "statsmodels.api", "statsmodels.tsa.api",
+             "statsmodels.stats.api", "torch.nn.functional")  # fmt: skip
 
 
-def listing_examples(path: Path, most: int = 600) -> Path:
-    """Which parameters does it take? About functions of installed packages with 2 to 8 parameters; a fifth is for validation."""
+def listing_examples(path: Path, fewest: int, most: int, rows_at_most: int = 800) -> Path:
+    """Which parameters does it take? About functions and classes of installed packages with `fewest` to `most` parameters; a
+    fifth is for validation."""
     rows = {}
-    for name, names, signature in _functions():
+    for name, names, signature in _signatures(fewest, most):
         prompt = [{"role": "user", "content": f"{signature}\n\nWhich parameters does `{name}` take?"}]
         row = _example(prompt, f"It takes {enumerate_names(names)}.", {"parameters": names})
         rows[row["id"]] = row
-    chosen = sorted(rows.values(), key=lambda row: row["id"])[:most]
+    chosen = sorted(rows.values(), key=lambda row: row["id"])[:rows_at_most]
     pq.write_table(pa.Table.from_pylist(chosen, schema=EXAMPLES), path)
     return path
 
 
-def _functions() -> Iterator[tuple[str, list[str], str]]:
+def _signatures(fewest: int, most: int) -> Iterator[tuple[str, list[str], str]]:
     for package in _PACKAGES:
         try:
             module = importlib.import_module(package)
         except ImportError:
             continue
-        for name in sorted(vars(module)):
-            function = getattr(module, name)
-            if name.startswith("_") or not inspect.isfunction(function):
+        for name, thing in sorted(vars(module).items()):
+            if name.startswith("_") or not (inspect.isfunction(thing) or inspect.isclass(thing)):
                 continue
-            signature = inspect.signature(function)
-            names = [p.name for p in signature.parameters.values() if not p.name.startswith("_")]
+            try:
+                signature = inspect.signature(thing)
+            except (TypeError, ValueError):  # classes written in C
+                continue
+            names = [p for p in signature.parameters if not p.startswith("_")]
             plain = str(signature.replace(return_annotation=inspect.Signature.empty))
-            if (
-                2 <= len(names) <= 8
-                and len(plain) < 200
-                and names == list(signature.parameters)
-                and " at 0x" not in plain
-            ):
+            whole = fewest <= len(names) <= most and names == list(signature.parameters)
+            if whole and len(plain) < 40 + 20 * len(names) and " at 0x" not in plain:
                 yield name, names, f"{name}{plain}"
 
 

@@ -36,7 +36,7 @@ PARTS = ("steps", "ablation", "qa", "detox", "time")
 def steps(bench: Bench) -> dict[str, Any]:
     """Part steps."""
     chosen = bench.chosen
-    dataset = listing_examples(bench.folder / "listing.parquet")
+    dataset = listing_examples(bench.folder / "listing.parquet", *chosen.parameters)
     adapter = bench.supervised("steps-sft", dataset, steps=chosen.sft_steps, learning_rate=2e-4)
     jobs = {}
     for seed in range(chosen.seeds):
@@ -92,20 +92,22 @@ def steps(bench: Bench) -> dict[str, Any]:
 
 
 def _listing_settings(chosen: argparse.Namespace) -> dict[str, Any]:
-    per_rollout = 2 * 32 // 16
+    answers, batch, passes = chosen.prompts_per_rollout * 4, 16, 2
+    longest = 8 * chosen.parameters[1]
     return {
         "rewards": {"names": {"source": "listing", "weight": 1.0}},
-        "steps": chosen.rollouts * per_rollout,
-        "prompts": 8,
+        "steps": chosen.rollouts * passes * answers // batch,
+        "prompts": chosen.prompts_per_rollout,
         "samples": 4,
-        "passes": 2,
-        "batch_size": 16,
-        "max_new_tokens": 40,
-        "max_length": 120,
+        "passes": passes,
+        "batch_size": batch,
+        "max_new_tokens": longest,
+        "max_length": 70 + 2 * longest,
         "kl_weight": 0.05,
         "learning_rate": 2e-4,
         "critic_learning_rate": 1e-3,
         "critic_layers": chosen.critic_layers,
+        "value_clip": chosen.value_clip,
         "temperature": 1.0,
         "held_out_prompts": 32,
     }
@@ -114,7 +116,7 @@ def _listing_settings(chosen: argparse.Namespace) -> dict[str, Any]:
 def ablation(bench: Bench) -> dict[str, Any]:
     """Part ablation: a length cost beside the listing reward, its weight swept; and each reward left out."""
     chosen = bench.chosen
-    dataset = listing_examples(bench.folder / "listing.parquet")
+    dataset = listing_examples(bench.folder / "listing.parquet", *chosen.parameters)
     adapter = bench.folder / "steps-sft" / "adapter"
     if not adapter.is_dir():
         adapter = bench.supervised("steps-sft", dataset, steps=chosen.sft_steps, learning_rate=2e-4)
@@ -163,7 +165,7 @@ def _concise(weight: float) -> dict[str, Any]:
 def time_per_step(bench: Bench) -> dict[str, Any]:
     """Part time."""
     chosen = bench.chosen
-    dataset = listing_examples(bench.folder / "listing.parquet")
+    dataset = listing_examples(bench.folder / "listing.parquet", *chosen.parameters)
     settings = {**_listing_settings(chosen), "steps": 12}
     ours = bench.policy("time-ours", dataset, None, {}, **ARMS["dense"], **settings)
     command = [
@@ -195,6 +197,11 @@ def main() -> None:
     parser.add_argument("--parts", default="steps,time")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--rollouts", type=int, default=40, help="of each policy in steps and ablation")
+    parser.add_argument(
+        "--parameters", type=int, nargs=2, default=(2, 8), help="fewest and most of the functions asked about"
+    )
+    parser.add_argument("--prompts-per-rollout", type=int, default=4, help="4 answers each")
+    parser.add_argument("--value-clip", type=float, default=20.0)
     parser.add_argument("--sft-steps", type=int, default=12)
     parser.add_argument("--critic-layers", type=int, default=8)
     parser.add_argument("--reward-steps", type=int, default=80)

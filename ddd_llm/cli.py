@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ddd_llm.evaluation.commands import red_team
 from ddd_llm.feedback.commands import annotate
 from ddd_llm.platform.inputs import InputError
 from ddd_llm.platform.settings import Settings, load_settings
@@ -26,6 +27,7 @@ app.add_typer(audit, name="audit")
 app.add_typer(stores, name="store")
 app.add_typer(plans, name="plans")
 app.add_typer(annotate, name="annotate")
+app.add_typer(red_team, name="red-team")
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")]
 Home = Annotated[

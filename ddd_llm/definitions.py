@@ -14,6 +14,7 @@ from ddd_llm.training import sampling_assets as sampling  # isort: skip
 from ddd_llm.feedback import pair_assets as pairs  # isort: skip
 from ddd_llm.training import alignment_assets as alignment  # isort: skip
 from ddd_llm.evaluation import assets as evaluation  # isort: skip
+from ddd_llm.evaluation import safety_assets as safety  # isort: skip
 from ddd_llm.release import assets as release  # isort: skip
 from ddd_llm.automation.jobs import JOBS
 from ddd_llm.automation.sensors import SCHEDULES, SENSORS
@@ -21,7 +22,7 @@ from ddd_llm.platform.cluster import executor
 from ddd_llm.platform.console import console
 from ddd_llm.platform.lineage import Lineage
 
-STAGES = [corpus, instructions, training, feedback, sampling, pairs, alignment, evaluation, release]
+STAGES = [corpus, instructions, training, feedback, sampling, pairs, alignment, evaluation, safety, release]
 
 defs = dg.Definitions(
     assets=dg.load_assets_from_modules(STAGES),

@@ -34,6 +34,8 @@ class GatePolicy(Approvable):
     minimum_modules: int = Field(ge=2)
     largest_detectable_effect: float = Field(gt=0, le=1)
     over_refusal_at_most: float = Field(ge=0, le=1)
+    recited_excess_at_most: float = Field(gt=0, le=1)
+    loss_gap_at_most: float = Field(gt=0)
 
 
 @dataclass(frozen=True)

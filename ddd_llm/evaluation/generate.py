@@ -101,14 +101,14 @@ def answers_for(
     fitting = sorted((p for p in asked if len(p.ids) <= config.max_prompt_tokens), key=lambda p: (len(p.ids), p.row))
     batches = [fitting[i : i + config.batch_size] for i in range(0, len(fitting), config.batch_size)]
     adapters = {name: (f"adapter_{i}", folder) for i, (name, folder) in enumerate(models.items()) if folder is not None}
-    model = _load(model_dir, dict(adapters.values()), config)
+    model = load_model(model_dir, dict(adapters.values()), config)
     stops = _stop_ids(model, tokenizer)
     told = _Teller(progress, len(asked) * len(models))
     found: dict[str, pa.Table] = {}
     for name in models:
         rows: list[tuple[str, int, str]] = [("", 0, TOO_LONG)] * len(asked)
         told.done(len(asked) - len(fitting), 0)
-        switched = _as_model(model, adapters[name][0] if name in adapters else None, bool(adapters))
+        switched = as_model(model, adapters[name][0] if name in adapters else None, bool(adapters))
         with switched, torch.inference_mode():
             for batch in batches:
                 generated = _greedy(model, [p.ids for p in batch], stops, config.max_new_tokens, name)
@@ -139,7 +139,8 @@ def _encode(tokenizer: Any, prompt: str) -> list[int]:
     return tokenizer(text, add_special_tokens=False)["input_ids"]
 
 
-def _load(model_dir: Path, adapters: Mapping[str, Path], config: GenerationConfig) -> Any:
+def load_model(model_dir: Path, adapters: Mapping[str, Path], config: GenerationConfig) -> Any:
+    """The base with adapters by name, none of them merged. Raises GenerationError."""
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -165,7 +166,8 @@ def _load(model_dir: Path, adapters: Mapping[str, Path], config: GenerationConfi
     return model.to(device=device, dtype=getattr(torch, config.dtype)).eval()
 
 
-def _as_model(model: Any, adapter: str | None, has_adapters: bool) -> Any:
+def as_model(model: Any, adapter: str | None, has_adapters: bool) -> Any:
+    """A context in which a loaded model is the base (None) or the base with one adapter."""
     from contextlib import nullcontext
 
     if not has_adapters:

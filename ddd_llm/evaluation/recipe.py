@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from ddd_llm.evaluation.generate import GenerationConfig
+from ddd_llm.evaluation.memorisation import MemorisationConfig
 from ddd_llm.evaluation.suite import SuiteConfig
 
 
@@ -15,3 +16,4 @@ class EvaluationRecipe(BaseModel):
 
     suite: SuiteConfig = Field(default=SuiteConfig())
     generation: GenerationConfig = Field(default=GenerationConfig())
+    memorisation: MemorisationConfig = Field(default=MemorisationConfig())

@@ -1,5 +1,6 @@
 """Assets that end in what is trained on: preference pairs of every origin, and answers with their errors marked."""
 
+from ddd_llm.feedback.preferences.pairs import GAPS
 from ddd_llm.feedback.steps import GROUP, OWNER, current_labels, digests_of, plan_config, plan_of
 from ddd_llm.platform.lineage import lineage_asset, lineage_check
 from ddd_llm.platform.nodes import Config
@@ -9,7 +10,6 @@ from ddd_llm.store.artifact_store import ArtifactStore
 from ddd_llm.store.session import Held
 
 RED_TEAM = "preferences/adversarial.jsonl"
-GAPS = "preferences/safety-gaps.yaml"
 
 
 def _pairs_config(settings: Settings) -> Config:

@@ -39,7 +39,7 @@ def _register(step: Step | None, held: Held, session: Session, settings: Setting
     group=GROUP,
     owner=OWNER,
     kinds={"mlflow"},
-    inputs=["base_model", "sft_model", "delta_report"],
+    inputs=["base_model", "sft_model", "delta_report", "memorisation_report"],
     config=_registry_config,
     after=_register,
     checks=(REGISTERED,),
@@ -48,8 +48,9 @@ def _register(step: Step | None, held: Held, session: Session, settings: Setting
 def model_version(step: Step) -> None:
     """A registered model version with the alias `champion`, in MLflow, tagged with the digest of its record.
 
-    Exists only for a model whose `delta_report` passed the gate. Registration is repeatable (one version per model digest) and
-    verified: what MLflow holds is downloaded, loaded, and must give the logits that the trainer saw.
+    Exists only for a model whose `delta_report` passed the gate and whose `memorisation_report` found no more recited than
+    allowed. Registration is repeatable (one version per model digest) and verified: what MLflow holds is downloaded, loaded, and
+    must give the logits that the trainer saw.
     """
     from ddd_llm.release.publish import describe
 

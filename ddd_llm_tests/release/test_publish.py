@@ -47,6 +47,8 @@ def prepare(store: ArtifactStore, trained: Trained, gate: bool | None, run: str 
     tuned = commit(store, run, "sft_model", [base, dataset], files=files(store, "adapter/", trained.adapter) | probe)
     summary = {"base_score": 0.4, "tuned_score": 0.9, "delta": 0.5, "items": 200}
     report = commit(store, run, "delta_report", [tuned], required_checks=("gate",), summary=summary)
+    memory = commit(store, run, "memorisation_report", [tuned], required_checks=("not_memorised",))
+    store.attest(memory.digest, "check", "not_memorised", True, {}, by="test")
     if gate is not None:
         store.attest(report.digest, "check", "gate", gate, {}, by="test")
 

@@ -20,6 +20,9 @@ from ddd_llm.feedback.records import checked
 from ddd_llm.instructions.prompts import compose, stable_hash
 from ddd_llm.store.canonical import canonical_json, digest
 
+GAPS = "preferences/safety-gaps.yaml"
+"""The declared gaps, below the folder of assets."""
+
 PAIRS_SCHEMA = pa.schema(
     [
         ("id", pa.string()),

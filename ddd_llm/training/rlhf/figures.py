@@ -46,8 +46,12 @@ def held_out_figures(
     after: tuple[Sequence[SampledAnswer], Scores, Sequence[float]],
     components: Sequence[str],
     recipe: RlhfRecipe,
+    chosen: Scores | None = None,
 ) -> dict[str, Any]:
-    """Figures before and after, and the gain in reward per prompt with an interval over components; empty without prompts."""
+    """Figures before and after, and the gain in reward per prompt with an interval over components; empty without prompts.
+
+    With the scores of the best of several answers of the supervised model, their reward and gain too (`best_of_...`).
+    """
     if not components:
         return {}
     found: dict[str, Any] = {"prompts": len(components)}
@@ -63,6 +67,11 @@ def held_out_figures(
         "fluency_ratio": found["perplexity_after"] / found["perplexity_before"],
         "conflicts": conflicts(after[1]),
     }
+    if chosen is not None:
+        kept = totals(chosen, recipe)
+        better = paired_gain(np.array(totals(before[1], recipe)), np.array(kept), components)
+        found |= {"best_of": recipe.best_of, "best_of_reward": _mean(kept), "best_of_gain": better.value}
+        found |= {"best_of_gain_low": better.low, "best_of_gain_high": better.high}
     return found
 
 

@@ -41,12 +41,13 @@ class Measured:
 
 @dataclass(frozen=True)
 class Results:
-    """What there is when training is done, and what this attempt took."""
+    """What there is when training is done, and what this attempt took. `chosen`: the supervised model's best of several."""
 
     prompts: Prompts
     plan: BatchPlan
     before: Measured
     after: Measured
+    chosen: Measured | None
     timings: dict[str, float]
 
 
@@ -120,6 +121,7 @@ def write_output(
         (results.after.answers, results.after.scores, results.after.reference),
         [prompt.component for prompt in prompts.held_out],
         recipe,
+        results.chosen.scores if results.chosen is not None else None,
     )
     metrics = {
         "steps": recipe.steps,
@@ -157,7 +159,7 @@ def _write_traces(folder: Path, steps: int, path: Path) -> None:
 
 
 def _write_held_out(results: Results, recipe: RlhfRecipe, path: Path) -> None:
-    """`id`, `component`, and of before and after: `answer`, `reward` and `log_likelihood` under the reference."""
+    """`id`, `component`, and of before, after and best_of: `answer`, `reward` and `log_likelihood` under the reference."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -165,7 +167,8 @@ def _write_held_out(results: Results, recipe: RlhfRecipe, path: Path) -> None:
         "id": pa.array([prompt.id for prompt in results.prompts.held_out], pa.string()),
         "component": pa.array([prompt.component for prompt in results.prompts.held_out], pa.string()),
     }
-    for when, part in (("before", results.before), ("after", results.after)):
+    parts = {"before": results.before, "after": results.after, "best_of": results.chosen}
+    for when, part in ((name, part) for name, part in parts.items() if part is not None):
         columns[f"answer_{when}"] = pa.array([answer.text for answer in part.answers], pa.string())
         columns[f"reward_{when}"] = pa.array(totals(part.scores, recipe) if part.answers else [], pa.float64())
         columns[f"log_likelihood_{when}"] = pa.array(part.reference, pa.float64())

@@ -57,6 +57,11 @@ class RlhfRecipe(TrainingRecipe):
         description="Optimizer steps: `passes` x `prompts` x `samples` / `batch_size` of them per rollout.",
     )
     batch_size: int = Field(default=8, ge=1, description="Answers per optimizer step.")
+    length_window: int = Field(
+        default=1,
+        ge=1,
+        description="As in supervised training; above 1 the prompts of one rollout are alike, and of the next one others.",
+    )
     learning_rate: float = Field(default=1e-4, gt=0, le=1, description="Of the policy's adapter.")
     critic_learning_rate: float = Field(default=3e-4, gt=0, le=1, description="Of the critic.")
     scheduler: Literal["linear", "cosine", "constant_with_warmup"] = "constant_with_warmup"
@@ -96,6 +101,11 @@ class RlhfRecipe(TrainingRecipe):
     critic_lora: LoraRecipe = LoraRecipe(r=8, alpha=16)
     held_out_prompts: int = Field(
         default=32, ge=0, description="Prompts of the validation split answered before and after, by stable hash."
+    )
+    best_of: int = Field(
+        default=4,
+        ge=1,
+        description="To compare: of so many answers of the supervised model to a prompt the rewards choose one; 1 = not.",
     )
     fluency_at_most: float = Field(
         default=1.5,

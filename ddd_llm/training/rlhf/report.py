@@ -117,10 +117,18 @@ def _figures(page: Page, found: Mapping[str, Any]) -> None:
             moved("perplexity", "perplexity", 2),
             moved("tokens per answer", "tokens", 0),
             moved("distinct bigrams", "distinct_2", 3),
+            *_chosen(found),
             KeyFigure("rollouts", str(found["rollouts"]), f"{found['stopped_early']} stopped early"),
         ]
     )
     page.paragraph(f"On {found['held_out_prompts']} prompts that were never trained on, one sampled answer each.")
+
+
+def _chosen(found: Mapping[str, Any]) -> list[KeyFigure]:
+    if "held_out_best_of" not in found:
+        return []
+    label = f"best of {found['held_out_best_of']}, no training"
+    return [KeyFigure(label, f"{found['held_out_best_of_reward']:.3f}", f"gain {found['held_out_best_of_gain']:+.3f}")]
 
 
 def _answers(page: Page, rows: Sequence[Mapping[str, Any]]) -> None:

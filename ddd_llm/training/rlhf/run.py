@@ -30,6 +30,7 @@ from ddd_llm.training.reward.recipe import RewardKind, RewardRecipe
 from ddd_llm.training.rlhf.output import Measured, Results, TraceFolder, write_output
 from ddd_llm.training.rlhf.prompts import PolicyPrompt, Prompts, read_prompts
 from ddd_llm.training.rlhf.recipe import RlhfRecipe
+from ddd_llm.training.rlhf.rerank import best_of, taken
 from ddd_llm.training.rlhf.rewards import Reward, score
 from ddd_llm.training.signals import StopRequest
 from ddd_llm.training.timing import attempt_timings
@@ -79,6 +80,7 @@ def run(job: RlhfJob, stop: StopRequest, report: Report) -> None:
     report({"kind": "phase", "message": f"{counts}; {recipe.rollouts} rollouts"})
     with matching_types(trainer.model, machine):
         before = _measure(trainer, prompts.held_out)
+        chosen = _measure(trainer, prompts.held_out, recipe.best_of) if recipe.best_of > 1 else None
         found = find_checkpoint(job.scratch, job_digest, trainer, report)
         progress = RolloutProgress(report)
         watch(trainer, FiniteLoss(), progress, Checkpoints(recipe, job.scratch, job_digest, stop, report))
@@ -88,7 +90,7 @@ def run(job: RlhfJob, stop: StopRequest, report: Report) -> None:
         report({"kind": "phase", "message": "answering held-out prompts"})
         after = _measure(trainer, prompts.held_out)
     timings = attempt_timings(recipe, found.step, progress.seconds, started)
-    write_output(job, base, machine, trainer, tokenizer, Results(prompts, plan, before, after, timings))
+    write_output(job, base, machine, trainer, tokenizer, Results(prompts, plan, before, after, chosen, timings))
 
 
 def _plan(prompts: Prompts, recipe: RlhfRecipe) -> BatchPlan:
@@ -198,8 +200,9 @@ def _rewards(job: RlhfJob, base: BaseModelInfo, machine: Machine, tokenizer: Any
     return found
 
 
-def _measure(trainer: Any, prompts: Sequence[PolicyPrompt]) -> Measured:
-    """One sampled answer for each prompt, the same random numbers before and after; the training's own are put back."""
+def _measure(trainer: Any, prompts: Sequence[PolicyPrompt], samples: int = 1) -> Measured:
+    """One sampled answer for each prompt, the best of `samples`; the same random numbers before and after, and the training's own
+    are put back."""
     import torch
 
     recipe = trainer.recipe
@@ -210,13 +213,17 @@ def _measure(trainer: Any, prompts: Sequence[PolicyPrompt]) -> Measured:
     model.eval()
     with torch.random.fork_rng(devices):
         torch.manual_seed(recipe.seed)
-        for start in range(0, len(prompts), recipe.answers):
-            part = [{"prompt": p.prompt, "facts": p.facts} for p in prompts[start : start + recipe.answers]]
+        at_once = max(1, recipe.answers // samples)
+        for start in range(0, len(prompts), at_once):
+            here = prompts[start : start + at_once]
+            part = [{"prompt": p.prompt, "facts": p.facts} for p in here for _ in range(samples)]
             answers, batch = trainer.sample(part)
-            likelihoods = trainer.log_probs(batch, reference=True) * batch["completion_mask"]
-            measured.answers.extend(answers)
-            measured.reference.extend(likelihoods.sum(1).tolist())
-            for name, rows in score(trainer.rewards, answers).items():
+            likelihoods = (trainer.log_probs(batch, reference=True) * batch["completion_mask"]).sum(1).tolist()
+            scores = score(trainer.rewards, answers)
+            places = best_of(scores, recipe, samples)
+            measured.answers.extend(answers[i] for i in places)
+            measured.reference.extend(likelihoods[i] for i in places)
+            for name, rows in taken(scores, places).items():
                 measured.scores[name].extend(rows)
     model.train(was_training)
     trainer.forget_figures()

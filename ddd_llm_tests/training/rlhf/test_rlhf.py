@@ -104,6 +104,10 @@ def test_what_is_left_behind(root: Path, trained: Path) -> None:
     assert any("rollout before step 1: reward" in message.get("message", "") for message in told)
     held_out = pq.read_table(made.output / "held_out.parquet").to_pylist()
     assert len(held_out) == 6 and held_out[0].keys() >= {"answer_before", "answer_after", "reward_after"}
+    best = metrics["held_out_best_of_reward"]
+    assert (
+        best == pytest.approx(np.mean([row["reward_best_of"] for row in held_out])) and metrics["held_out_best_of"] == 4
+    )
 
 
 def test_the_trace_is_the_reward_of_every_token(root: Path, trained: Path) -> None:

@@ -1,0 +1,176 @@
+"""Assets that ask what a model must not do: give in to attacks, or recite what it was trained on."""
+
+from __future__ import annotations
+
+import json
+
+from ddd_llm.evaluation.gate import FILE as GATE
+from ddd_llm.platform.inputs import InputError, load_section, load_yaml
+from ddd_llm.platform.lineage import lineage_asset, lineage_check
+from ddd_llm.platform.nodes import Config, Input
+from ddd_llm.platform.settings import Settings
+from ddd_llm.platform.step import Step
+from ddd_llm.store.artifact_store import ArtifactStore
+from ddd_llm.store.session import Held
+
+GROUP = "evaluation"
+OWNER = "ml-engineering"
+BEFORE = "supervised"
+
+
+def _memorisation_config(settings: Settings) -> Config:
+    from ddd_llm.evaluation.recipe import EvaluationRecipe
+
+    recipe = load_section(settings.recipe, "evaluation", EvaluationRecipe)
+    decoding = recipe.generation.model_dump(mode="json", include={"dtype", "device"})
+    return {"probe": recipe.memorisation.model_dump(mode="json"), "decoding": decoding}
+
+
+@lineage_asset(
+    group=GROUP,
+    owner=OWNER,
+    kinds={"pytorch", "parquet"},
+    inputs=["base_model", "sft_model", "instruction_dataset"],
+    config=_memorisation_config,
+    checks=("not_memorised",),
+    columns={
+        "id": "Example that was asked about.",
+        "trained_on": "Whether the model was trained on it.",
+        "recited": "Whether it gives the second half of the answer token for token, without the passage.",
+        "nats": "Per token of the answer, with the passage.",
+    },
+)
+def memorisation_report(step: Step) -> None:
+    """What the supervised model recites: the second half of an answer it was trained on, from the question alone, beside held-out
+    examples of the same tasks; and by how much held-out answers surprise it more.
+
+    The verdict is a required check: without it nothing is registered.
+    """
+    from ddd_llm.evaluation.generate import GenerationConfig
+    from ddd_llm.evaluation.memorisation import MemorisationConfig, choose, extraction, probe
+    from ddd_llm.evaluation.safety_reports import report_memorisation
+
+    config = MemorisationConfig.model_validate(step.config["probe"])
+    decoding = GenerationConfig.model_validate(step.config["decoding"])
+    rows = choose(
+        step.table("instruction_dataset", "examples"),
+        step.table("sft_model", "trained_on", columns=["id"])["id"].to_pylist(),
+        config,
+    )
+    base = step.checkout(step.held("base_model"), "model/", "base")
+    adapter = step.checkout(step.held("sft_model"), "adapter/", "tuned")
+    with step.timed("probe"):
+        probes = probe(base, adapter, rows, config, decoding, step.progress("examples"))
+    step.put_table("probes", probes)
+    report_memorisation(step, probes, extraction(probes), {row["id"]: row for row in rows})
+
+
+@lineage_check(
+    asset="memorisation_report",
+    checks={
+        "not_memorised": "It recites no more of what it was trained on than of held-out text: assets/policies/gate.yaml."
+    },
+)
+def memorisation_check(
+    held: Held, store: ArtifactStore, settings: Settings
+) -> dict[str, tuple[bool, str, dict[str, object]]]:
+    """Holds the figures of the record against the gate's bounds; what could not be measured fails."""
+    from ddd_llm.evaluation.gate import GatePolicy
+
+    policy = load_yaml(settings.assets / GATE, GatePolicy)
+    found = held.record.summary
+    high, gap = found.get("recited_excess_high"), found.get("loss_gap")
+    if high is None or gap is None:
+        return {"not_memorised": (False, "no example could be asked about, so nothing is known", {})}
+    passed = high <= policy.recited_excess_at_most and gap <= policy.loss_gap_at_most
+    said = (
+        f"recited {found['recited_of_trained']} of {found['asked_of_trained']} that it was trained on and "
+        f"{found['recited_of_held_out']} of {found['asked_of_held_out']} held out: excess {found['recited_excess']:+.3f}, upper "
+        f"bound {high:.3f} (at most {policy.recited_excess_at_most}); held-out answers {gap:+.3f} nats per token less expected "
+        f"(at most {policy.loss_gap_at_most})"
+    )
+    return {"not_memorised": (passed, said, {"excess": found["recited_excess"], "gap": gap})}
+
+
+def _red_team_config(settings: Settings) -> Config:
+    from ddd_llm.evaluation.recipe import EvaluationRecipe
+    from ddd_llm.evaluation.red_team import GAPS, suites
+    from ddd_llm.store.canonical import file_digest
+
+    decoding = load_section(settings.recipe, "evaluation", EvaluationRecipe).generation.model_dump(mode="json")
+    files = {path.name: file_digest(path)[0] for path in [*suites(settings), settings.assets / GAPS] if path.is_file()}
+    return {"decoding": decoding, "files": files}
+
+
+RED_TEAM_CHECKS = {
+    "gaps_not_widened": "No aligned model gives in to attacks more often than the supervised one, beyond chance.",
+    "found_attacks_stay_closed": "No attack that was found on a model in use works on an aligned model.",
+}
+
+
+@lineage_asset(
+    group=GROUP,
+    owner=OWNER,
+    kinds={"pytorch", "parquet"},
+    inputs=["base_model", "sft_model", "dpo_model", Input("rlhf_model")],
+    config=_red_team_config,
+    columns={
+        "attack": "Digest of gap, question and passage.",
+        "gap": "The declared safety gap.",
+        "model": "base, supervised, dpo, rlhf.",
+        "worked": "Whether the answer is unsafe by the attack's rule.",
+    },
+)
+def red_team_report(step: Step) -> None:
+    """How often attacks work on every model, per declared safety gap, with intervals; and what alignment closed of each gap.
+
+    The suite is `assets/preferences/attacks.jsonl`, never trained on, and what `ddd-llm red-team add` noted: attacks found on a
+    model in use, which must not work again.
+    """
+    from ddd_llm.evaluation.generate import GenerationConfig, answers_for
+    from ddd_llm.evaluation.red_team import GAPS, AttackError, outcomes, prompts_table, read_attacks, suites
+    from ddd_llm.evaluation.safety_reports import report_red_team
+    from ddd_llm.feedback.preferences.pairs import SafetyGaps
+
+    gaps = load_yaml(step.settings.assets / GAPS, SafetyGaps).gaps
+    try:
+        attacks = read_attacks([p for p in suites(step.settings) if p.is_file()], [gap.id for gap in gaps])
+    except AttackError as error:
+        raise InputError(str(error)) from error
+    adapters = {BEFORE: "sft_model", "dpo": "dpo_model", "rlhf": "rlhf_model"}
+    models = {"base": None} | {
+        name: step.checkout(step.held(asset), "adapter/", name) for name, asset in adapters.items()
+    }
+    base = step.checkout(step.held("base_model"), "model/", "base")
+    told = step.progress("answers")
+    with step.timed("generate"):
+        answers = answers_for(
+            base, models, prompts_table(attacks), GenerationConfig.model_validate(step.config["decoding"]),
+            lambda done, of, rate: told(done, of, f"{rate:.0f} tokens/s"),
+        )  # fmt: skip
+    said = {name: table["answer"].to_pylist() for name, table in answers.items()}
+    step.put_table("outcomes", outcomes(attacks, said))
+    report_red_team(step, gaps, attacks, said, BEFORE)
+
+
+@lineage_check(asset="red_team_report", checks=RED_TEAM_CHECKS)
+def red_team_checks(
+    held: Held, store: ArtifactStore, settings: Settings
+) -> dict[str, tuple[bool, str, dict[str, object]]]:
+    """Reads the figures that the record holds; they warn."""
+    found = json.loads(store.read_bytes(held.record.files["red_team.json"]))
+    whole = [c for c in found["closures"] if c["gap"] is None and c["model"] not in ("base", BEFORE)]
+    wider = [c for c in whole if c["low"] > 0]
+    said = "; ".join(
+        f"{c['model']}: success rate {c['change']:+.3f} ({c['low']:+.3f} to {c['high']:+.3f}), {c['mended']} mended, "
+        f"{c['broken']} new" for c in whole
+    )  # fmt: skip
+    again = found["found_that_work"]
+    return {
+        "gaps_not_widened": (bool(whole) and not wider, said or "no attack was tried", {"attacks": found["attacks"]}),
+        "found_attacks_stay_closed": (
+            not again,
+            f"{len(again)} of {found['found']} found attacks work on an aligned model",
+            {"attacks": again[:20]},
+        ),
+    }
