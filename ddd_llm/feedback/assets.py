@@ -211,4 +211,4 @@ def adjudicated_labels(step: Step) -> None:
     result = adjudicate(used, decisions_of(step.table("annotations", "decisions")), plan_of(step).adjudication)
     step.put_table("adjudicated", result.settled)
     step.put_table("open", result.open)
-    report_adjudicated(step, result, closed)
+    report_adjudicated(step, result, closed, labels)

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ddd_llm.feedback.corrections import conversations
 from ddd_llm.feedback.guidelines import FOLDER, Guideline, load_versions, state_of
 from ddd_llm.feedback.label_studio import interface, to_tasks
 from ddd_llm.feedback.labels import Item, Label, SpansValue
@@ -120,6 +121,9 @@ def export(
     label_studio: Annotated[bool, typer.Option(help="As Label Studio tasks, with the interface beside them.")] = False,
     labels: Annotated[bool, typer.Option(help="Write the labels there are as well.")] = False,
     qa_feedback: Annotated[bool, typer.Option(help="Span labels in the schema of QA-FEEDBACK.")] = False,
+    corrected: Annotated[
+        bool, typer.Option(help="Corrected answers as conversations, for a recipe's own_examples.")
+    ] = False,
 ) -> None:
     """Write items for people: JSON Lines, or Label Studio tasks with a file FILE.xml that holds the labelling interface.
 
@@ -137,6 +141,16 @@ def export(
         if not told:
             raise InputError(f"the guideline {guideline} has no span labels, and QA-FEEDBACK holds nothing else")
         output.write_text(write_records(told), encoding="utf-8")
+    elif corrected:
+        current_ones = [
+            la for la in found.labels if la.guideline == guideline and state_of(la, versions)[0] == "current"
+        ]
+        lines = conversations(found.items, current_ones)
+        if not lines:
+            raise InputError(f"the guideline {guideline} has no corrected answer")
+        output.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        print(f"{output}: {len(lines)} corrected answers")
+        return
     elif label_studio:
         numbers = {name: str(g.version) for name, g in current.items()}
         tasks = to_tasks(

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from ddd_llm.feedback.adjudication import Adjudicated
 from ddd_llm.feedback.agreement.alpha import Estimate
+from ddd_llm.feedback.effort import efforts, validated_share
 from ddd_llm.feedback.guidelines import Guideline
 from ddd_llm.feedback.labels import Item, Label
 from ddd_llm.feedback.measures import Measured
@@ -193,8 +194,10 @@ def _disagreement(page: Page, one: Measured, items: Mapping[str, Item]) -> None:
     )
 
 
-def report_adjudicated(step: Step, result: Adjudicated, closed: Mapping[str, str]) -> None:
-    """Summary and page of settled labels. `closed`: guideline -> why none of its labels is used."""
+def report_adjudicated(step: Step, result: Adjudicated, closed: Mapping[str, str], labels: Sequence[Label]) -> None:
+    """Summary and page of settled labels. `closed`: guideline -> why none of its labels is used; `labels`: all of them."""
+    settled = result.settled.to_pylist()
+    spent, validated = efforts(labels, settled), validated_share(settled)
     by = Counter(result.settled["by"].to_pylist())
     reasons = Counter(result.open["reason"].to_pylist())
     step.summary |= {
@@ -203,13 +206,29 @@ def report_adjudicated(step: Step, result: Adjudicated, closed: Mapping[str, str
         "open": result.open.num_rows,
         "open_by_reason": dict(sorted(reasons.items())),
         "guidelines_not_used": dict(closed),
+        "seconds_per_label": {e.kind: e.median_seconds for e in spent if e.median_seconds is not None},
+        "seconds_per_settled_item": {e.kind: round(e.per_settled, 1) for e in spent if e.per_settled is not None},
+        "validated_by_a_second_person": None if validated is None else round(validated, 3),
     }
     page = Page("adjudicated_labels", "One value per item: agreed, or decided by somebody who did not label it")
     warn_of_demo(page, result.settled["origin"].to_pylist())
-    page.key_figures([KeyFigure("settled", f"{len(result.settled):,}"), KeyFigure("open", f"{len(result.open):,}")])
+    second = "not known" if validated is None else f"{validated:.0%}"
+    page.key_figures(
+        [
+            KeyFigure("settled", f"{len(settled):,}"),
+            KeyFigure("open", f"{len(result.open):,}"),
+            KeyFigure("seen by a second person", second, "of the settled"),
+        ]
+    )
+    page.heading("What labels take")
+    page.table(
+        ["kind", "labels", "with a time", "seconds per label (median)", "settled items", "seconds per settled item"],
+        [[e.kind, e.labels, e.timed, number(e.median_seconds, 0), e.settled, number(e.per_settled, 0)] for e in spent],
+        "All labels of a kind, used or not, spread over the items that they settled.",
+    )
     for name, why in closed.items():
         page.callout(f"No label of {name} is used", [why], passed=False)
-    decided = [row for row in result.settled.to_pylist() if row["by"] == "adjudicator"]
+    decided = [row for row in settled if row["by"] == "adjudicator"]
     page.heading("Decisions")
     page.table(
         ["item", "guideline", "adjudicator", "annotators", "rationale"],

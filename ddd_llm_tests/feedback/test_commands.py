@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from ddd_llm.feedback.corrections import conversations
 from ddd_llm.feedback.records import line_of
+from ddd_llm.instructions.own import read_own_examples
+from ddd_llm.instructions.prompts import compose
 from ddd_llm.platform.settings import CHECKOUT
 from ddd_llm_tests.feedback.samples import item, label
 from ddd_llm_tests.feedback.test_qa_feedback import record as qa_record
@@ -167,3 +170,25 @@ def test_the_page_is_served_and_its_answers_are_read(assets: Path) -> None:
         server.wait(20)
     (mine,) = [row for row in status(assets)["annotators"] if row["annotator"] == "Zoe"]
     assert (mine["labels"], mine["origin"], mine["guideline"]) == (1, "people", "answer-verdict")
+
+
+def test_corrected_answers_become_conversations_that_the_dataset_reads(assets: Path) -> None:
+    out = assets.parent / "fixed.jsonl"
+    done = run(assets, "export", str(out), "--guideline", "answer-errors", "--corrected")
+    assert done.returncode == 0, done.stderr
+    read = read_own_examples(out)
+    assert len(read.conversations) == len(out.read_text().splitlines()) > 0 and read.quarantine.num_rows == 0
+    assert f"{len(read.conversations)} corrected answers" in done.stdout
+    done = run(assets, "export", str(out), "--guideline", "answer-preference", "--corrected")
+    assert done.returncode == 2 and "has no corrected answer" in done.stderr
+
+
+def test_the_latest_correction_counts_and_one_that_changes_nothing_does_not() -> None:
+    one, same = item("spans"), item("spans", prompt="Another?")
+    made = [
+        label(one, "zoe", {"spans": [], "corrected": "Old."}, labelled_at="2026-01-01T00:00:00+00:00"),
+        label(one, "ada", {"spans": [], "corrected": " New. "}, labelled_at="2026-01-02T00:00:00+00:00"),
+        label(same, "ada", {"spans": [], "corrected": same.responses[0]}),
+    ]
+    (line,) = conversations({one.id: one, same.id: same}, made)
+    assert [m["content"] for m in json.loads(line)["messages"]] == [compose(one.passage, one.prompt), "New."]
