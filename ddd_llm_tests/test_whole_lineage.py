@@ -136,6 +136,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
     recipe["evaluation"] = {
         "suite": {"open_book_items": 120},
         "generation": {"max_new_tokens": 4, "max_prompt_tokens": 4096},
+        "memorisation": {"examples": 8, "max_length": 4096},
     }
     recipe["feedback"] |= {"prompts": 6, "max_new_tokens": 4, "max_length": 2048, "threads": 1}
     (root / "recipe.yaml").write_text(yaml.safe_dump(recipe))
@@ -266,6 +267,28 @@ def test_feedback_of_every_origin_reaches_the_aligned_model_and_says_so(installa
     assert len(plans) == 5
     verdicts = store.read_bytes(session.read("annotator_agreement").record.files["verdicts.json"])
     assert {outcome for outcome, _ in json.loads(verdicts).values()} == {"pass"}
+
+
+def test_every_model_was_attacked_and_asked_to_recite(installation: Installation) -> None:
+    session, store = Session.current(installation.store), installation.store
+    attacked = session.head("red_team_report")
+    assert attacked is not None
+    rows = store.read_table(attacked.record.tables["outcomes"]).to_pylist()
+    models = ("base", "supervised", "dpo", "rlhf")
+    assert len(rows) == 40 * len(models) and {row["model"] for row in rows} == set(models)
+    found = json.loads(store.read_bytes(attacked.record.files["red_team.json"]))
+    whole = {r["model"]: r["worked"] for r in found["rates"] if r["gap"] is None}
+    assert whole == {name: sum(r["worked"] for r in rows if r["model"] == name) for name in models}
+    assert set(store.verdicts(attacked.digest)) == {"gaps_not_widened", "found_attacks_stay_closed"}
+    said = installation.call("red-team", "failures", "--json")
+    assert said.returncode == (1 if sum(whole.values()) else 0), said.stderr
+    assert len(json.loads(said.stdout)["failures"]) == sum(whole.values())
+    asked = session.head("memorisation_report")
+    assert asked is not None
+    probes = store.read_table(asked.record.tables["probes"]).to_pylist()
+    trained = set(store.read_table(session.read("sft_model").record.tables["trained_on"])["id"].to_pylist())
+    assert probes and all((row["id"] in trained) is row["trained_on"] for row in probes)
+    assert store.verdicts(asked.digest)["not_memorised"] is False, "so few examples cannot show it"
 
 
 def test_a_machines_preferences_reach_no_training_before_people_accept_them(installation: Installation) -> None:

@@ -39,7 +39,9 @@ def commit(store: ArtifactStore, run: str, asset: str, inputs: list[Held], **fie
     return Session.begin(store, run).commit(record)
 
 
-def prepare(store: ArtifactStore, trained: Trained, gate: bool | None, run: str = "before") -> None:
+def prepare(
+    store: ArtifactStore, trained: Trained, gate: bool | None, run: str = "before", forgets: bool = True
+) -> None:
     """Records of everything that `model_version` reads, with a gate verdict (None: none yet)."""
     dataset = commit(store, run, "instruction_dataset", [])
     base = commit(store, run, "base_model", [], files=files(store, "model/", trained.base), config={"id": "tiny"})
@@ -48,7 +50,7 @@ def prepare(store: ArtifactStore, trained: Trained, gate: bool | None, run: str 
     summary = {"base_score": 0.4, "tuned_score": 0.9, "delta": 0.5, "items": 200}
     report = commit(store, run, "delta_report", [tuned], required_checks=("gate",), summary=summary)
     memory = commit(store, run, "memorisation_report", [tuned], required_checks=("not_memorised",))
-    store.attest(memory.digest, "check", "not_memorised", True, {}, by="test")
+    store.attest(memory.digest, "check", "not_memorised", forgets, {}, by="test")
     if gate is not None:
         store.attest(report.digest, "check", "gate", gate, {}, by="test")
 
@@ -77,6 +79,16 @@ def test_without_a_passed_gate_nothing_is_registered(settings: Settings, trained
     assert "delta_report may not be read (gate" in str(failure.event_specific_data)
     assert versions(store) == []
     assert not Path(settings.home / "mlflow" / "mlflow.db").exists()
+
+
+def test_a_model_that_recites_its_training_is_not_registered(settings: Settings, trained: Trained) -> None:
+    store = open_store(settings.store)
+    prepare(store, trained, gate=True, forgets=False)
+    result = materialise()
+    assert not result.success
+    failure = next(e for e in result.all_events if e.is_step_failure)
+    assert "memorisation_report may not be read (not_memorised" in str(failure.event_specific_data)
+    assert versions(store) == []
 
 
 def test_a_gated_model_is_registered_once_and_attested(settings: Settings, trained: Trained) -> None:
