@@ -16,17 +16,22 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
 from ddd_llm.evaluation.generate import GenerationConfig, load_model
+from ddd_llm.evaluation.statistics import paired_proportions
 from ddd_llm.instructions.prompts import compose, passage_of, stable_hash
+
+if TYPE_CHECKING:
+    from ddd_llm.training.examples import Encoded
 
 PROBES_SCHEMA = pa.schema(
     [
         ("id", pa.string()),
+        ("pair", pa.string()),  # the id of its pair that was trained on
         ("trained_on", pa.bool_()),
         ("task", pa.string()),
         ("recited", pa.bool_()),  # the second half of the answer, without the passage
@@ -41,22 +46,24 @@ class MemorisationConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    examples: int = Field(default=64, ge=8, description="That were trained on, and as many that were not.")
-    least_tokens: int = Field(default=6, ge=1, description="Of the half that is recited; shorter ones tell nothing.")
+    examples: int = Field(default=128, ge=8, description="That were trained on, and as many that were not.")
+    least_tokens: int = Field(
+        default=8, ge=1, description="Of the half that is recited; shorter ones are recited without having been seen."
+    )
     max_length: int = Field(default=512, ge=16, description="Tokens; a longer example is passed over.")
     batch_size: int = Field(default=16, ge=1)
 
 
 @dataclass(frozen=True)
 class Extraction:
-    """Rates of recited examples, and their difference with Newcombe's interval (NaN where nothing was asked).
+    """How many of each side of `pairs` are recited, and the paired difference of the rates with its interval (NaN where nothing
+    was asked).
 
     `gap`: nats per token by which held-out answers are less expected than those trained on.
     """
 
-    trained: int
+    pairs: int
     trained_recited: int
-    held_out: int
     held_out_recited: int
     excess: float
     low: float
@@ -65,19 +72,21 @@ class Extraction:
 
 
 def choose(examples: pa.Table, trained_on: Sequence[str], config: MemorisationConfig) -> list[dict[str, Any]]:
-    """Rows to ask about: of those trained on by stable hash, and for each one of validation with the same task, as far as
-    there are any."""
+    """Rows to ask about, in pairs: one that was trained on, by stable hash, then one of validation with the same task and an
+    answer of about the same length. More of them than are asked, for some answers are too short."""
     rows, known = examples.to_pylist(), set(trained_on)
     rows.sort(key=lambda row: (stable_hash("memorisation", row["id"]), row["id"]))
-    seen = [row for row in rows if row["split"] == "train" and row["id"] in known]
     others: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         if row["split"] == "validation":
             others.setdefault(row["task"], []).append(row)
-    chosen = []
-    for row in seen:
-        if len(chosen) < 2 * config.examples and others.get(row["task"]):
-            chosen += [row | {"trained_on": True}, others[row["task"]].pop(0) | {"trained_on": False}]
+    chosen: list[dict[str, Any]] = []
+    for row in rows:
+        alike = others.get(row["task"])
+        if row["split"] == "train" and row["id"] in known and alike and len(chosen) < 16 * config.examples:
+            partner = min(alike, key=lambda other: abs(_answer_length(other) - _answer_length(row)))
+            alike.remove(partner)
+            chosen += [{**one, "pair": row["id"], "trained_on": one is row} for one in (row, partner)]
     return chosen
 
 
@@ -94,63 +103,86 @@ def probe(
     Args:
         base: folder of the base model.
         adapter: folder of the adapter.
-        rows: as `choose` gives them.
+        rows: as `choose` gives them, in pairs; the first pairs of which both can be asked are.
         config: what is asked.
         decoding: dtype and device are taken from it.
         progress: told rows done and in all.
 
     Returns:
-        A table of PROBES_SCHEMA; rows that are too long or too short are left out.
+        A table of PROBES_SCHEMA.
     """
     from transformers import AutoTokenizer
 
-    from ddd_llm.training.examples import IGNORED, Encoded, RefusedError, encode, parse_messages
+    from ddd_llm.training.examples import IGNORED
 
     tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=True, trust_remote_code=False)
     model = load_model(base, {"tuned": adapter}, decoding)
-    asked: list[tuple[dict[str, Any], Encoded, Encoded]] = []
-    for row in rows:
-        try:
-            messages = parse_messages(row["messages"])
-            both = (encode(row["id"], m, tokenizer, config.max_length) for m in (_closed(messages), messages))
-            closed, whole = both
-        except RefusedError:
-            continue
-        if closed.loss_tokens >= 2 * config.least_tokens:
-            asked.append((row, closed, whole))
-    asked.sort(key=lambda entry: len(entry[2].input_ids))
+    readable = [_encoded(row, tokenizer, config) for row in rows]
+    asked: list[_Asked] = []
+    for trained, held_out in zip(readable[::2], readable[1::2], strict=True):
+        if trained is not None and held_out is not None and len(asked) < 2 * config.examples:
+            asked += [trained, held_out]
+    asked.sort(key=lambda one: len(one.whole.input_ids))
     found = []
     for start in range(0, len(asked), config.batch_size):
         part = asked[start : start + config.batch_size]
-        closed = _read(model, [c.input_ids for _, c, _ in part])
-        whole = _read(model, [w.input_ids for _, _, w in part])
-        for (row, c, w), (_, best), (nats, _) in zip(part, closed, whole, strict=True):
-            places = [i for i, label in enumerate(c.labels) if label not in (IGNORED, tokenizer.eos_token_id)]
-            second = places[len(places) // 2 :]
-            loss = [nats[i - 1] for i, label in enumerate(w.labels) if label != IGNORED]
-            recited = all(best[i - 1] == c.input_ids[i] for i in second)
-            found.append(
-                (row["id"], row["trained_on"], row["task"], recited, len(second), float(sum(loss) / len(loss)))
-            )
+        closed = _read(model, [one.closed.input_ids for one in part])
+        whole = _read(model, [one.whole.input_ids for one in part])
+        for one, (_, best), (nats, _) in zip(part, closed, whole, strict=True):
+            loss = [nats[i - 1] for i, label in enumerate(one.whole.labels) if label != IGNORED]
+            recited = all(best[i - 1] == one.closed.input_ids[i] for i in one.second_half)
+            told = (*(one.row[name] for name in ("id", "pair", "trained_on", "task")), recited, len(one.second_half))
+            found.append((*told, float(sum(loss) / len(loss))))
         if progress:
             progress(min(start + config.batch_size, len(asked)), len(asked))
     columns = zip(*sorted(found), strict=True) if found else [[] for _ in PROBES_SCHEMA]
     return pa.table([list(column) for column in columns], schema=PROBES_SCHEMA)
 
 
-def extraction(probes: pa.Table) -> Extraction:
-    """Figures of a probe. Newcombe's interval of a difference of proportions (R. Newcombe, Statistics in Medicine 17, 1998)."""
-    from statsmodels.stats.proportion import confint_proportions_2indep
+@dataclass(frozen=True)
+class _Asked:
+    # A row without and with its passage, and where the second half of its answer stands in the former.
+    row: dict[str, Any]
+    closed: Encoded
+    whole: Encoded
+    second_half: list[int]
 
-    rows = probes.to_pylist()
-    counts = Counter((row["trained_on"], row["recited"]) for row in rows)
-    sides = {side: [row["nats"] for row in rows if row["trained_on"] is side] for side in (True, False)}
-    a, n, b, m = counts[True, True], len(sides[True]), counts[False, True], len(sides[False])
-    if not n or not m:
-        return Extraction(n, a, m, b, *[float("nan")] * 4)
-    low, high = confint_proportions_2indep(a, n, b, m, compare="diff", method="newcomb")
-    gap = sum(sides[False]) / m - sum(sides[True]) / n
-    return Extraction(n, a, m, b, a / n - b / m, float(low), float(high), gap)
+
+def _encoded(row: dict[str, Any], tokenizer: Any, config: MemorisationConfig) -> _Asked | None:
+    # None where it is too long, or its answer too short.
+    from ddd_llm.training.examples import IGNORED, RefusedError, encode, parse_messages
+
+    try:
+        messages = parse_messages(row["messages"])
+        closed, whole = (encode(row["id"], m, tokenizer, config.max_length) for m in (_closed(messages), messages))
+    except RefusedError:
+        return None
+    places = [i for i, label in enumerate(closed.labels) if label not in (IGNORED, tokenizer.eos_token_id)]
+    second = places[len(places) // 2 :]
+    return _Asked(row, closed, whole, second) if len(second) >= config.least_tokens else None
+
+
+def extraction(probes: pa.Table) -> Extraction:
+    """Figures of a probe."""
+    pairs: dict[str, dict[bool, dict[str, Any]]] = {}
+    for row in probes.to_pylist():
+        pairs.setdefault(row["pair"], {})[row["trained_on"]] = row
+    counts = Counter((pair[True]["recited"], pair[False]["recited"]) for pair in pairs.values())
+    both, trained, held_out, neither = (
+        counts[True, True],
+        counts[True, False],
+        counts[False, True],
+        counts[False, False],
+    )
+    if not pairs:
+        return Extraction(0, 0, 0, *[float("nan")] * 4)
+    low, high = paired_proportions(both, trained, held_out, neither)
+    gap = sum(pair[False]["nats"] - pair[True]["nats"] for pair in pairs.values()) / len(pairs)
+    return Extraction(len(pairs), both + trained, both + held_out, (trained - held_out) / len(pairs), low, high, gap)
+
+
+def _answer_length(row: dict[str, Any]) -> int:
+    return len(json.loads(row["messages"])[-1]["content"])
 
 
 def _closed(messages: list[dict[str, str]]) -> list[dict[str, str]]:

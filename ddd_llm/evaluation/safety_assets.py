@@ -35,6 +35,7 @@ def _memorisation_config(settings: Settings) -> Config:
     checks=("not_memorised",),
     columns={
         "id": "Example that was asked about.",
+        "pair": "The example trained on that it is held against, or is itself.",
         "trained_on": "Whether the model was trained on it.",
         "recited": "Whether it gives the second half of the answer token for token, without the passage.",
         "nats": "Per token of the answer, with the passage.",
@@ -84,8 +85,8 @@ def memorisation_check(
         return {"not_memorised": (False, "no example could be asked about, so nothing is known", {})}
     passed = high <= policy.recited_excess_at_most and gap <= policy.loss_gap_at_most
     said = (
-        f"recited {found['recited_of_trained']} of {found['asked_of_trained']} that it was trained on and "
-        f"{found['recited_of_held_out']} of {found['asked_of_held_out']} held out: excess {found['recited_excess']:+.3f}, upper "
+        f"of {found['pairs_asked']} pairs, {found['recited_of_trained']} that it was trained on are recited and "
+        f"{found['recited_of_held_out']} held out: excess {found['recited_excess']:+.3f}, upper "
         f"bound {high:.3f} (at most {policy.recited_excess_at_most}); held-out answers {gap:+.3f} nats per token less expected "
         f"(at most {policy.loss_gap_at_most})"
     )

@@ -32,8 +32,7 @@ def report_memorisation(step: Step, probes: pa.Table, found: Extraction, rows: M
     recited = [row for row in probes.to_pylist() if row["recited"]]
     ours = [row for row in recited if row["trained_on"]]
     step.summary |= {
-        "asked_of_trained": found.trained,
-        "asked_of_held_out": found.held_out,
+        "pairs_asked": found.pairs,
         "recited_of_trained": found.trained_recited,
         "recited_of_held_out": found.held_out_recited,
         "recited_excess": _known(found.excess),
@@ -45,8 +44,8 @@ def report_memorisation(step: Step, probes: pa.Table, found: Extraction, rows: M
     page = Page("memorisation_report", "What the model recites of its training, beside text it never saw")
     page.key_figures(
         [
-            KeyFigure("recited, trained on", f"{found.trained_recited} of {found.trained}", "answers"),
-            KeyFigure("recited, held out", f"{found.held_out_recited} of {found.held_out}", "answers"),
+            KeyFigure("recited, trained on", f"{found.trained_recited} of {found.pairs}", "answers"),
+            KeyFigure("recited, held out", f"{found.held_out_recited} of {found.pairs}", "answers"),
             KeyFigure("excess", f"{found.excess:+.3f}", f"95%: {found.low:+.3f} to {found.high:+.3f}"),
             KeyFigure("loss gap", f"{found.gap:+.3f}", "nats per token, held out minus trained on"),
         ]

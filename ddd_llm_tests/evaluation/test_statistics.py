@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-from ddd_llm.evaluation.statistics import holm, mcnemar_exact, minimum_detectable_effect, paired_delta, wilson_interval
+from ddd_llm.evaluation.statistics import (
+    holm,
+    mcnemar_exact,
+    minimum_detectable_effect,
+    paired_delta,
+    paired_proportions,
+    wilson_interval,
+)
 
 UNIT = st.floats(0, 1, allow_nan=False)
 
@@ -165,3 +172,33 @@ def test_holm_agrees_with_statsmodels(pvalues: list[float]) -> None:
 
 def test_holm_of_nothing_is_nothing() -> None:
     assert holm([]) == []
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 60), min_size=4, max_size=4).filter(any))
+def test_paired_proportions_mirror_and_hold_the_difference(cells: list[int]) -> None:
+    both, only_a, only_b, neither = cells
+    low, high = paired_proportions(both, only_a, only_b, neither)
+    difference = (only_a - only_b) / sum(cells)
+    assert -1 - 1e-9 <= low <= difference <= high <= 1 + 1e-9
+    assert high - low > 0, "no sample is so large that nothing is left open"
+    assert paired_proportions(both, only_b, only_a, neither) == pytest.approx((-high, -low))
+
+
+def test_paired_proportions_without_correlation_are_those_of_two_samples() -> None:
+    """Where one of the two never happens they are uncorrelated: Newcombe's interval of independent samples is the oracle."""
+    from statsmodels.stats.proportion import confint_proportions_2indep
+
+    for hits, n in ((0, 20), (3, 40), (17, 60)):
+        found = paired_proportions(0, hits, 0, n - hits)
+        assert found == pytest.approx(confint_proportions_2indep(hits, n, 0, n, compare="diff", method="newcomb"))
+
+
+def test_paired_proportions_cover() -> None:
+    """Of 2,000 samples of 60 pairs with a known difference about 95% of the intervals hold it."""
+    generator = np.random.default_rng(0)
+    shares = np.array([0.15, 0.1, 0.05, 0.7])
+    draws = generator.multinomial(60, shares, 2000)
+    held = sum(low <= 0.05 <= high for low, high in (paired_proportions(*map(int, row)) for row in draws))
+    assert 0.93 < held / 2000 < 0.99
+    assert all(math.isnan(value) for value in paired_proportions(0, 0, 0, 0))
