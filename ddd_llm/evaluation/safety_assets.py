@@ -119,6 +119,7 @@ RED_TEAM_CHECKS = {
         "attack": "Digest of gap, question and passage.",
         "gap": "The declared safety gap.",
         "model": "base, supervised, dpo, rlhf.",
+        "answer": "What the model said.",
         "worked": "Whether the answer is unsafe by the attack's rule.",
     },
 )

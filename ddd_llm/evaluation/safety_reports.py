@@ -30,7 +30,8 @@ def _known(value: float) -> float | None:
 def report_memorisation(step: Step, probes: pa.Table, found: Extraction, rows: Mapping[str, dict[str, Any]]) -> None:
     """Summary and page of a memorisation probe."""
     recited = [row for row in probes.to_pylist() if row["recited"]]
-    ours = [row for row in recited if row["trained_on"]]
+    by_form = {row["pair"] for row in recited if not row["trained_on"]}
+    alone = [row for row in recited if row["trained_on"] and row["pair"] not in by_form]
     step.summary |= {
         "pairs_asked": found.pairs,
         "recited_of_trained": found.trained_recited,
@@ -39,7 +40,7 @@ def report_memorisation(step: Step, probes: pa.Table, found: Extraction, rows: M
         "recited_excess_low": _known(found.low),
         "recited_excess_high": _known(found.high),
         "loss_gap": _known(found.gap),
-        "recited_examples": [row["id"] for row in ours][:20],
+        "recited_alone": [row["id"] for row in alone][:20],
     }
     page = Page("memorisation_report", "What the model recites of its training, beside text it never saw")
     page.key_figures(
@@ -55,8 +56,11 @@ def report_memorisation(step: Step, probes: pa.Table, found: Extraction, rows: M
         "token is the right one at every place of the second half. Short, regular answers are recited without having been seen: "
         "held-out examples of the same tasks say how many; the excess is memory."
     )
-    page.heading("Recited although only training could have shown it")
-    page.samples([_recited(row, rows[row["id"]]) for row in ours[:_SHOWN]])
+    page.heading("Recited, and its held-out partner not")
+    page.paragraph(
+        "Each of these may be memory; the partner is of the same task and has an answer of about the same length."
+    )
+    page.samples([_recited(row, rows[row["id"]]) for row in alone[:_SHOWN]])
     page.heading("Recited without having been seen")
     page.samples([_recited(row, rows[row["id"]]) for row in recited if not row["trained_on"]][:_SHOWN])
     step.put_report(page.html())

@@ -137,8 +137,9 @@ def _answers(page: Page, rows: Sequence[Mapping[str, Any]]) -> None:
     for row in rows:
         if row["step"] == last:
             answers.setdefault(row["answer"], []).append(row)
-    for number in sorted(answers)[:_SHOWN]:
-        mine = answers[number]
+    # Of equal answers to one prompt one is enough.
+    different = {(rows[0]["prompt_id"], "".join(r["text"] for r in rows)): rows for _, rows in sorted(answers.items())}
+    for mine in list(different.values())[:_SHOWN]:
         page.paragraph(
             f"Answer to {mine[0]['prompt_id'][:12]}, {sum(v for r in mine for _, v in r['segment_rewards']):+.2f} in all:"
         )
