@@ -180,7 +180,7 @@ def impact(document_id: str, json_: Json = False, home: Home = None) -> None:
         parts = [
             ("documents", ["id", "source", "locator", "op", "batch"]),
             ("near_duplicates", ["id", "jaccard", "kept"]),
-            ("examples", ["id", "split", "trained_on"]),
+            ("examples", ["id", "split", "trained_on", "answered_in_rlhf"]),
             ("feedback", ["asset", "id", "split", "trained"]),
             ("model_versions", ["name", "version", "alias", "examples"]),
         ]

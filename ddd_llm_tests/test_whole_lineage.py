@@ -260,6 +260,15 @@ def test_feedback_of_every_origin_reaches_the_aligned_model_and_says_so(installa
     assert code == 0
     (mine,) = [found for found in reached["feedback"] if found["id"] == row["id"]]
     assert "dpo_model" in mine["trained"]
+    taught = set(
+        store.read_table(session.read("reward_models", "factuality").record.tables["trained_on"])["id"].to_pylist()
+    )
+    row = next(r for r in spans if r["source_ids"] and r["id"] in taught)
+    (mine,) = [x for x in installation.audit("impact", row["source_ids"][0])[1]["feedback"] if x["id"] == row["id"]]
+    assert set(mine["trained"]) >= {"reward_models[factuality]", "rlhf_model"}
+    some = next(row for row in examples if row["id"] in prompted)
+    (mine,) = [x for x in installation.audit("impact", some["source_ids"][0])[1]["examples"] if x["id"] == some["id"]]
+    assert mine["answered_in_rlhf"]
     code, person = installation.audit("annotator", "demo-author-1")
     assert (code, person["labels"]) == (0, 70)
     assert {found["asset"] for found in person["feedback"]} == {"preference_pairs", "span_feedback"}

@@ -22,6 +22,8 @@ RAW, DEDUPLICATED, DATASET, TUNED = "raw_documents", "deduplicated_documents", "
 FEEDBACK = {"preference_pairs": "pairs", "span_feedback": "feedback"}
 LEARNERS = ("dpo_model", "reward_models")
 """Models trained on feedback."""
+REINFORCED = "rlhf_model"
+"""The model that answers prompts and learns from what reward models say of its answers."""
 
 
 def _heads(store: ArtifactStore) -> dict[str, Record]:
@@ -93,6 +95,7 @@ def impact(store: ArtifactStore, document_id: str) -> dict[str, Any] | None:
     twins = _near_duplicates(store, everything.values(), document_id)
     ids = {document_id} | {twin["id"] for twin in twins}
     trained = _trained_on(store, everything.values())
+    answered = _trained_on(store, everything.values(), REINFORCED)
     examples: dict[str, dict[str, Any]] = {}
     for table in _tables(store, everything.values(), DATASET, "examples", ["id", "split", "source_ids"]):
         for row in table.to_pylist():
@@ -102,6 +105,7 @@ def impact(store: ArtifactStore, document_id: str) -> dict[str, Any] | None:
                     "id": row["id"],
                     "split": row["split"],
                     "trained_on": row["id"] in trained,
+                    "answered_in_rlhf": row["id"] in answered,
                     "via": via,
                 }
     reached = []
@@ -115,24 +119,17 @@ def impact(store: ArtifactStore, document_id: str) -> dict[str, Any] | None:
         "documents": located,
         "near_duplicates": twins,
         "examples": [examples[key] for key in sorted(examples)],
-        "feedback": _feedback(store, everything.values(), ids),
+        "feedback": _feedback(store, everything, ids),
         "model_versions": reached,
     }
 
 
-def _feedback(store: ArtifactStore, records: Iterable[Record], ids: set[str]) -> list[dict[str, Any]]:
-    """Preference pairs and span feedback that show one of the documents, and the models that were trained on them."""
-    used: dict[str, set[str]] = {}
-    listed = list(records)
-    for record in listed:
-        if record.asset in LEARNERS and "trained_on" in record.tables:
-            name = record.asset if record.partition is None else f"{record.asset}[{record.partition}]"
-            for table in _tables(store, [record], record.asset, "trained_on", ["id"]):
-                for row in table["id"].to_pylist():
-                    used.setdefault(row, set()).add(name)
+def _feedback(store: ArtifactStore, records: dict[str, Record], ids: set[str]) -> list[dict[str, Any]]:
+    """Preference pairs and span feedback that show one of the documents, and the models that learnt from them."""
+    used = _learners(store, records)
     found: dict[str, dict[str, Any]] = {}
     for asset, name in FEEDBACK.items():
-        for table in _tables(store, listed, asset, name, ["id", "split", "source_ids"]):
+        for table in _tables(store, records.values(), asset, name, ["id", "split", "source_ids"]):
             for row in table.to_pylist():
                 if via := sorted(ids & set(row["source_ids"])):
                     about = {"asset": asset, "id": row["id"], "split": row["split"], "via": via}
@@ -140,9 +137,24 @@ def _feedback(store: ArtifactStore, records: Iterable[Record], ids: set[str]) ->
     return [found[key] for key in sorted(found)]
 
 
+def _learners(store: ArtifactStore, records: dict[str, Record]) -> dict[str, set[str]]:
+    # Row of feedback -> the models trained on it, and the one that was reinforced by such a model.
+    teachers = {pin.record for record in records.values() if record.asset == REINFORCED for pin in record.inputs}
+    used: dict[str, set[str]] = {}
+    for digest, record in records.items():
+        if record.asset in LEARNERS:
+            name = record.asset if record.partition is None else f"{record.asset}[{record.partition}]"
+            names = {name, REINFORCED} if digest in teachers else {name}
+            for table in _tables(store, [record], record.asset, "trained_on", ["id"]):
+                for row in table["id"].to_pylist():
+                    used.setdefault(row, set()).update(names)
+    return used
+
+
 def annotator(store: ArtifactStore, name: str) -> dict[str, Any] | None:
     """What a person's labels reached: labels, feedback rows and models; None when nobody of that name labelled anything."""
-    heads = list(_heads(store).values())
+    records = _heads(store)
+    heads = list(records.values())
     labels = [
         row["id"]
         for table in _tables(store, heads, "annotations", "labels", ["id", "annotator"])
@@ -155,13 +167,8 @@ def annotator(store: ArtifactStore, name: str) -> dict[str, Any] | None:
             rows += [{"asset": asset, **row} for row in table.to_pylist() if name in row["annotators"]]
     if not labels and not rows:
         return None
-    ids = {row["id"] for row in rows}
-    models = sorted(
-        record.asset if record.partition is None else f"{record.asset}[{record.partition}]"
-        for record in heads
-        if record.asset in LEARNERS
-        and any(ids & set(t["id"].to_pylist()) for t in _tables(store, [record], record.asset, "trained_on", ["id"]))
-    )
+    used = _learners(store, records)
+    models = sorted(set().union(*(used.get(row["id"], set()) for row in rows)))
     listed = [{"asset": r["asset"], "id": r["id"], "split": r["split"]} for r in rows]
     return {"annotator": name, "labels": len(labels), "feedback": listed, "models": models}
 
@@ -180,5 +187,5 @@ def _near_duplicates(store: ArtifactStore, records: Iterable[Record], document_i
     return [found[key] for key in sorted(found)]
 
 
-def _trained_on(store: ArtifactStore, records: Iterable[Record]) -> set[str]:
-    return {row for table in _tables(store, records, TUNED, "trained_on", ["id"]) for row in table["id"].to_pylist()}
+def _trained_on(store: ArtifactStore, records: Iterable[Record], asset: str = TUNED) -> set[str]:
+    return {row for table in _tables(store, records, asset, "trained_on", ["id"]) for row in table["id"].to_pylist()}

@@ -32,6 +32,7 @@ class Truth:
     examples: dict[str, set[str]] = field(default_factory=dict)
     trained: dict[str, set[str]] = field(default_factory=dict)
     raw: list[str] = field(default_factory=list)
+    answered: set[str] = field(default_factory=set)
 
 
 def put(
@@ -86,6 +87,10 @@ def build(store: ArtifactStore, seed: int, version: int = 1, truth: Truth | None
     used = [n for n in made if splits[n] == "train" and dice.random() < 0.8]
     truth.trained[str(version)] = set(used)
     model = put(store, run, "sft_model", "trained_on", pa.table({"id": pa.array(used, pa.string())}), [dataset])
+    truth.answered = {n for n in made if splits[n] == "train" and dice.random() < 0.5}
+    put(
+        store, run, "rlhf_model", "trained_on", pa.table({"id": pa.array(sorted(truth.answered), pa.string())}), [dataset]
+    )  # fmt: skip
     released = put(store, run, "model_version", "none", pa.table({"id": ["m"]}), [model])
     detail = {"name": "demo", "version": version, "alias": "champion", "model_digest": model.record.data_version}
     store.attest(released.digest, "registered", "registered", True, detail, by="test")
@@ -105,6 +110,7 @@ def test_impact_equals_the_oracle_on_random_lineages(tmp_path: Path, seed: int) 
         assert {e["id"] for e in found["examples"]} == wanted
         trained = set().union(*truth.trained.values())
         assert {e["id"] for e in found["examples"] if e["trained_on"]} == wanted & trained
+        assert {e["id"] for e in found["examples"] if e["answered_in_rlhf"]} == wanted & truth.answered
         reached = {v for v, used in truth.trained.items() if used & wanted}
         assert {m["version"] for m in found["model_versions"]} == reached
     assert impact(truth.store, "no such document") is None
