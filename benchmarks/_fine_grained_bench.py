@@ -88,7 +88,7 @@ class Bench:
             adapter=adapter,
             dataset=dataset,
             inputs=inputs,
-            recipe=RlhfRecipe.model_validate({**self.settings(), **changes}),
+            recipe=RlhfRecipe.model_validate({**self.settings(), "best_of": 1, **changes}),
             scratch=self.folder / f"{name}-scratch",
             output=self.folder / name,
         )
