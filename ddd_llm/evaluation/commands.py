@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 
-from ddd_llm.evaluation.red_team import GAPS, AttackError, add_found, read_attacks, suites
-from ddd_llm.feedback.preferences.pairs import SafetyGaps
+from ddd_llm.evaluation.red_team import AttackError, add_found, read_attacks, suites
+from ddd_llm.feedback.preferences.pairs import GAPS, SafetyGaps
 from ddd_llm.platform.inputs import InputError, load_yaml
 from ddd_llm.platform.settings import load_settings
 from ddd_llm.store.artifact_store import open_store

@@ -18,7 +18,6 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ddd_llm.evaluation.statistics import Delta, mcnemar_exact, paired_delta, wilson_interval
-from ddd_llm.feedback.preferences.pairs import GAPS as GAPS
 from ddd_llm.feedback.preferences.pairs import prompt_of
 from ddd_llm.platform.settings import Settings
 from ddd_llm.store.canonical import canonical_json, digest

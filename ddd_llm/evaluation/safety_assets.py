@@ -7,7 +7,7 @@ import json
 from ddd_llm.evaluation.gate import FILE as GATE
 from ddd_llm.platform.inputs import InputError, load_section, load_yaml
 from ddd_llm.platform.lineage import lineage_asset, lineage_check
-from ddd_llm.platform.nodes import Config, Input
+from ddd_llm.platform.nodes import Config
 from ddd_llm.platform.settings import Settings
 from ddd_llm.platform.step import Step
 from ddd_llm.store.artifact_store import ArtifactStore
@@ -95,7 +95,8 @@ def memorisation_check(
 
 def _red_team_config(settings: Settings) -> Config:
     from ddd_llm.evaluation.recipe import EvaluationRecipe
-    from ddd_llm.evaluation.red_team import GAPS, suites
+    from ddd_llm.evaluation.red_team import suites
+    from ddd_llm.feedback.preferences.pairs import GAPS
     from ddd_llm.store.canonical import file_digest
 
     decoding = load_section(settings.recipe, "evaluation", EvaluationRecipe).generation.model_dump(mode="json")
@@ -113,7 +114,7 @@ RED_TEAM_CHECKS = {
     group=GROUP,
     owner=OWNER,
     kinds={"pytorch", "parquet"},
-    inputs=["base_model", "sft_model", "dpo_model", Input("rlhf_model")],
+    inputs=["base_model", "sft_model", "dpo_model", "rlhf_model"],
     config=_red_team_config,
     columns={
         "attack": "Digest of gap, question and passage.",
@@ -130,9 +131,9 @@ def red_team_report(step: Step) -> None:
     model in use, which must not work again.
     """
     from ddd_llm.evaluation.generate import GenerationConfig, answers_for
-    from ddd_llm.evaluation.red_team import GAPS, AttackError, outcomes, prompts_table, read_attacks, suites
+    from ddd_llm.evaluation.red_team import AttackError, outcomes, prompts_table, read_attacks, suites
     from ddd_llm.evaluation.safety_reports import report_red_team
-    from ddd_llm.feedback.preferences.pairs import SafetyGaps
+    from ddd_llm.feedback.preferences.pairs import GAPS, SafetyGaps
 
     gaps = load_yaml(step.settings.assets / GAPS, SafetyGaps).gaps
     try:

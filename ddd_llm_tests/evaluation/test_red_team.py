@@ -13,7 +13,6 @@ from typer.testing import CliRunner
 
 from ddd_llm.cli import app
 from ddd_llm.evaluation.red_team import (
-    GAPS,
     Attack,
     AttackError,
     add_found,
@@ -23,7 +22,7 @@ from ddd_llm.evaluation.red_team import (
     read_attacks,
     suites,
 )
-from ddd_llm.feedback.preferences.pairs import SafetyGaps
+from ddd_llm.feedback.preferences.pairs import GAPS, SafetyGaps
 from ddd_llm.platform.inputs import load_yaml
 from ddd_llm.platform.settings import load_settings
 
