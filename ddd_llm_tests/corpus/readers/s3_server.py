@@ -64,7 +64,7 @@ def running(folder: Path) -> Iterator[Server]:
              "s3.port", "s3.port.grpc")  # fmt: skip
     command = [weed, "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3", "-filer",
                f"-s3.config={config}", "-volume.max=300", "-volume.preStopSeconds=0",
-               "-master.volumeSizeLimitMB=64", "-s3.iam=false",
+               "-master.volumeSizeLimitMB=64", "-s3.iam=false", "-s3.port.iceberg=0", "-s3.port.lance=0",
                *(f"-{name}={port}" for name, port in zip(names, ports, strict=True))]  # fmt: skip
     log = (folder / "weed.log").open("wb")
     process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env={**os.environ, "HOME": str(folder)})

@@ -63,7 +63,7 @@ def started() -> Iterator[Browser]:
 def begin(browser: Browser, address: str, name: str) -> Page:
     """A window of its own (cookies too), in which somebody has given a name by keyboard."""
     page = browser.new_context().new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(30_000)
     page.on("pageerror", lambda error: ERRORS.append(str(error)))
     page.goto(address)
     page.locator("#name:focus").wait_for()
