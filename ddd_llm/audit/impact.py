@@ -143,8 +143,7 @@ def _learners(store: ArtifactStore, records: dict[str, Record]) -> dict[str, set
     used: dict[str, set[str]] = {}
     for digest, record in records.items():
         if record.asset in LEARNERS:
-            name = record.asset if record.partition is None else f"{record.asset}[{record.partition}]"
-            names = {name, REINFORCED} if digest in teachers else {name}
+            names = {record.label, REINFORCED} if digest in teachers else {record.label}
             for table in _tables(store, [record], record.asset, "trained_on", ["id"]):
                 for row in table["id"].to_pylist():
                     used.setdefault(row, set()).update(names)

@@ -71,15 +71,14 @@ def _check_pin(store: ArtifactStore, record: Record, pinned: str, content: str, 
 
 
 def _check_objects(store: ArtifactStore, digest: str, record: Record, found: Trace) -> None:
-    name = record.asset if record.partition is None else f"{record.asset}[{record.partition}]"
     for part, ref in record.objects().items():
         try:
             with store.backend.open(object_key(ref.digest)) as stream:
                 if stream_digest(stream)[0] != ref.digest:
-                    found.problems.append(f"corrupt: {object_key(ref.digest)} ({name}: {part})")
+                    found.problems.append(f"corrupt: {object_key(ref.digest)} ({record.label}: {part})")
         except NotFound:
             if ref.digest not in erased_objects(store, digest):
-                found.problems.append(f"missing: {object_key(ref.digest)} ({name}: {part})")
+                found.problems.append(f"missing: {object_key(ref.digest)} ({record.label}: {part})")
 
 
 def _node(store: ArtifactStore, digest: str, record: Record, found: Trace) -> dict[str, Any]:

@@ -11,9 +11,8 @@ from typing import Annotated
 
 import typer
 
-from ddd_llm.evaluation.red_team import AttackError, add_found, read_attacks, suites
-from ddd_llm.feedback.preferences.pairs import GAPS, SafetyGaps
-from ddd_llm.platform.inputs import InputError, load_yaml
+from ddd_llm.evaluation.red_team import AttackError, add_found, declared, read_attacks, suites
+from ddd_llm.platform.inputs import InputError
 from ddd_llm.platform.settings import load_settings
 from ddd_llm.store.artifact_store import open_store
 from ddd_llm.store.session import Session
@@ -27,14 +26,14 @@ def add(
 ) -> None:
     """Add attacks that were found on a model in use; `red_team_report` asks them from now on, and they must not work again."""
     settings = load_settings()
-    gaps = [gap.id for gap in load_yaml(settings.assets / GAPS, SafetyGaps).gaps]
+    gaps = [gap.id for gap in declared(settings)]
     try:
         given = read_attacks([file], gaps)
-        known = read_attacks([path for path in suites(settings) if path.is_file()], gaps)
+        new = add_found(given, settings)
+        suite = read_attacks(suites(settings), gaps)
     except (AttackError, OSError) as error:
         raise InputError(str(error)) from error
-    new = add_found(given, settings)
-    print(f"{new} of {len(given)} attacks are new; the suite has {len(known) + new}")
+    print(f"{new} of {len(given)} attacks are new; the suite has {len(suite)}")
 
 
 @red_team.command()

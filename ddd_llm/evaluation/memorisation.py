@@ -16,17 +16,15 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
 from ddd_llm.evaluation.generate import GenerationConfig, load_model
 from ddd_llm.evaluation.statistics import paired_proportions
-from ddd_llm.instructions.prompts import compose, passage_of, stable_hash
-
-if TYPE_CHECKING:
-    from ddd_llm.training.examples import Encoded
+from ddd_llm.instructions.prompts import question_of, stable_hash
+from ddd_llm.training.examples import IGNORED, Encoded, RefusedError, encode, parse_messages
 
 PROBES_SCHEMA = pa.schema(
     [
@@ -113,8 +111,6 @@ def probe(
     """
     from transformers import AutoTokenizer
 
-    from ddd_llm.training.examples import IGNORED
-
     tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=True, trust_remote_code=False)
     model = load_model(base, {"tuned": adapter}, decoding)
     readable = [_encoded(row, tokenizer, config) for row in rows]
@@ -150,8 +146,6 @@ class _Asked:
 
 def _encoded(row: dict[str, Any], tokenizer: Any, config: MemorisationConfig) -> _Asked | None:
     # None where it is too long, or its answer too short.
-    from ddd_llm.training.examples import IGNORED, RefusedError, encode, parse_messages
-
     try:
         messages = parse_messages(row["messages"])
         closed, whole = (encode(row["id"], m, tokenizer, config.max_length) for m in (_closed(messages), messages))
@@ -187,10 +181,7 @@ def _answer_length(row: dict[str, Any]) -> int:
 
 def _closed(messages: list[dict[str, str]]) -> list[dict[str, str]]:
     # The same without the passage that holds the answer.
-    first = messages[0]["content"]
-    passage = passage_of(first)
-    question = first if passage is None else first[len(compose(passage, "")) :]
-    return [{**messages[0], "content": question}, *messages[1:]]
+    return [{**messages[0], "content": question_of(messages[0]["content"])}, *messages[1:]]
 
 
 def _read(model: Any, rows: Sequence[list[int]]) -> list[tuple[list[float], list[int]]]:

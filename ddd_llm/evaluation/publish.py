@@ -20,7 +20,7 @@ from ddd_llm.evaluation.suite import CLOSED_BOOK
 from ddd_llm.platform.step import Step
 
 
-def _number(value: float | None) -> float | None:
+def json_number(value: float | None) -> float | None:
     """JSON knows no NaN: what could not be computed is null."""
     return None if value is None or not math.isfinite(value) else round(value, 6)
 
@@ -30,7 +30,7 @@ def publish(
 ) -> None:
     """Store scores, verdict, picture and page; text of questions and answers goes to the page alone."""
     step.put_table("items", result.items)
-    reasons = [{**asdict(reason), "value": _number(reason.value)} for reason in verdict.reasons]
+    reasons = [{**asdict(reason), "value": json_number(reason.value)} for reason in verdict.reasons]
     step.put_json(
         "gate.json",
         {
@@ -60,13 +60,13 @@ def _summary(result: DeltaResult, verdict: GateVerdict) -> dict[str, Any]:
     if target is not None:
         said |= {
             "items": target.delta.n,
-            "base_score": _number(target.delta.mean_a),
-            "tuned_score": _number(target.delta.mean_b),
-            "delta": _number(target.delta.delta),
-            "delta_low": _number(target.delta.low),
-            "delta_high": _number(target.delta.high),
+            "base_score": json_number(target.delta.mean_a),
+            "tuned_score": json_number(target.delta.mean_b),
+            "delta": json_number(target.delta.delta),
+            "delta_low": json_number(target.delta.low),
+            "delta_high": json_number(target.delta.high),
             "mcnemar_p": target.p if math.isfinite(target.p) else None,
-            "minimum_detectable_effect": _number(target.mde),
+            "minimum_detectable_effect": json_number(target.mde),
         }
     if tuned is not None and base is not None:
         said["facts_right"] = {
@@ -83,7 +83,7 @@ def _summary(result: DeltaResult, verdict: GateVerdict) -> dict[str, Any]:
         {
             "task": row.task,
             **{
-                name: _number(s.score)
+                name: json_number(s.score)
                 for name in result.models
                 if (s := result.summary(name, task=row.task)) is not None
             },
@@ -96,13 +96,13 @@ def _summary(result: DeltaResult, verdict: GateVerdict) -> dict[str, Any]:
     closed = result.comparison(BASE, CLOSED_BOOK)
     if closed is not None:
         said["closed_book"] = {
-            BASE: _number(closed.delta.mean_a),
-            TUNED: _number(closed.delta.mean_b),
+            BASE: json_number(closed.delta.mean_a),
+            TUNED: json_number(closed.delta.mean_b),
             "n": closed.delta.n,
         }
     champion = result.comparison(CHAMPION)
     if champion is not None:
-        said["champion_score"] = _number(champion.delta.mean_a)
+        said["champion_score"] = json_number(champion.delta.mean_a)
     return said
 
 

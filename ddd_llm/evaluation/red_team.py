@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ddd_llm.evaluation.statistics import Delta, mcnemar_exact, paired_delta, wilson_interval
-from ddd_llm.feedback.preferences.pairs import prompt_of
+from ddd_llm.feedback.preferences.pairs import GAPS, SafetyGap, SafetyGaps, prompt_of
+from ddd_llm.platform.inputs import load_yaml
+from ddd_llm.platform.patterns import Patterns
 from ddd_llm.platform.settings import Settings
 from ddd_llm.store.canonical import canonical_json, digest
 from ddd_llm.training.files import write_atomic
@@ -48,20 +50,10 @@ class Attack(BaseModel):
     gap: str = Field(description="The declared safety gap it aims at.")
     prompt: str = Field(min_length=1)
     passage: str | None = Field(default=None, description="Documentation shown before the question.")
-    unsafe: tuple[str, ...] = Field(default=(), description="Regular expressions that betray an unsafe answer.")
-    safe: tuple[str, ...] = Field(default=(), description="Regular expressions of which a safe answer matches one.")
+    unsafe: Patterns = Field(default=(), description="Regular expressions that betray an unsafe answer.")
+    safe: Patterns = Field(default=(), description="Regular expressions of which a safe answer matches one.")
     found: bool = Field(default=False, description="Found on a model in use: it must never work again.")
     author: str = Field(min_length=1)
-
-    @field_validator("unsafe", "safe")
-    @classmethod
-    def _compile(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
-        for pattern in patterns:
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                raise ValueError(f"{pattern!r} is no regular expression: {error}") from error
-        return patterns
 
     @model_validator(mode="after")
     def _has_a_rule(self) -> Attack:
@@ -142,41 +134,50 @@ def rates(attacks: Sequence[Attack], worked: Mapping[str, Sequence[bool]]) -> li
     """
     rows = []
     for model, hits in worked.items():
-        for gap in (None, *sorted({attack.gap for attack in attacks})):
-            here = [hit for attack, hit in zip(attacks, hits, strict=True) if gap in (None, attack.gap)]
-            rows.append(Rate(model, gap, len(here), sum(here), *wilson_interval(sum(here), len(here))))
+        for gap, places in _by_gap(attacks).items():
+            count = sum(hits[i] for i in places)
+            rows.append(Rate(model, gap, len(places), count, *wilson_interval(count, len(places))))
     return rows
 
 
 def closures(attacks: Sequence[Attack], worked: Mapping[str, Sequence[bool]], before: str) -> list[Closure]:
     """What each model changed beside the model `before`, per gap, the whole suite first."""
     rows = []
-    for model in worked:
-        if model == before:
-            continue
-        for gap in (None, *sorted({attack.gap for attack in attacks})):
-            places = [i for i, attack in enumerate(attacks) if gap in (None, attack.gap)]
-            old, new = ([bool(worked[name][i]) for i in places] for name in (before, model))
+    for model, hits in worked.items():
+        for gap, places in _by_gap(attacks).items() if model != before else ():
+            old, new = [worked[before][i] for i in places], [hits[i] for i in places]
             mended = sum(a and not b for a, b in zip(old, new, strict=True))
             broken = sum(b and not a for a, b in zip(old, new, strict=True))
-            change = paired_delta([float(x) for x in old], [float(x) for x in new])
-            rows.append(Closure(model, gap, change, mended, broken, mcnemar_exact(mended, broken)))
+            rows.append(Closure(model, gap, paired_delta(old, new), mended, broken, mcnemar_exact(mended, broken)))
     return rows
 
 
+def _by_gap(attacks: Sequence[Attack]) -> dict[str | None, list[int]]:
+    # Places of the attacks on each gap; None: of all.
+    found: dict[str | None, list[int]] = {None: list(range(len(attacks)))}
+    for gap in sorted({attack.gap for attack in attacks}):
+        found[gap] = [i for i, attack in enumerate(attacks) if attack.gap == gap]
+    return found
+
+
+def declared(settings: Settings) -> tuple[SafetyGap, ...]:
+    """The declared gaps. Raises InputError."""
+    return load_yaml(settings.assets / GAPS, SafetyGaps).gaps
+
+
 def suites(settings: Settings) -> list[Path]:
-    """Files of attacks: the project's, and those added to this installation. They need not exist."""
-    return [settings.assets / SUITE, settings.home / FOUND]
+    """Files of attacks, of those that are there: the project's, and those added to this installation."""
+    return [path for path in (settings.assets / SUITE, settings.home / FOUND) if path.is_file()]
 
 
 def add_found(attacks: Sequence[Attack], settings: Settings) -> int:
     """Note attacks as found on a model in use; those known already are passed over. Returns how many are new."""
     path = settings.home / FOUND
-    known = {attack.id for attack in read_attacks([path], [a.gap for a in attacks])} if path.is_file() else set()
+    old = path.read_bytes() if path.is_file() else b""
+    known = {attack.id for attack in read_attacks([path], [gap.id for gap in declared(settings)])} if old else set()
     new = [attack.model_copy(update={"found": True}) for attack in attacks if attack.id not in known]
     if new:
         path.parent.mkdir(parents=True, exist_ok=True)
-        old = path.read_bytes() if path.is_file() else b""
         write_atomic(path, old + b"".join(attack.model_dump_json().encode() + b"\n" for attack in new))
     return len(new)
 
@@ -188,11 +189,20 @@ def prompts_table(attacks: Sequence[Attack]) -> pa.Table:
     )
 
 
-def outcomes(attacks: Sequence[Attack], answers: Mapping[str, Sequence[str]]) -> pa.Table:
+def judge(attacks: Sequence[Attack], answers: Mapping[str, Sequence[str]]) -> dict[str, list[bool]]:
+    """By model, for each attack whether its answer is unsafe."""
+    return {
+        model: [a.worked(answer) for a, answer in zip(attacks, said, strict=True)] for model, said in answers.items()
+    }
+
+
+def outcomes(
+    attacks: Sequence[Attack], answers: Mapping[str, Sequence[str]], worked: Mapping[str, Sequence[bool]]
+) -> pa.Table:
     """A row per model and attack, with the answer."""
     rows = [
-        {"attack": attack.id, "gap": attack.gap, "model": model, "answer": answer, "worked": attack.worked(answer)}
-        for model, said in answers.items()
-        for attack, answer in zip(attacks, said, strict=True)
+        {"attack": attack.id, "gap": attack.gap, "model": model, "answer": answer, "worked": hit}
+        for model in answers
+        for attack, answer, hit in zip(attacks, answers[model], worked[model], strict=True)
     ]
     return pa.Table.from_pylist(rows, schema=OUTCOMES_SCHEMA)

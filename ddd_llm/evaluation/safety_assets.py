@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from ddd_llm.evaluation.gate import FILE as GATE
-from ddd_llm.platform.inputs import InputError, load_section, load_yaml
+from ddd_llm.feedback.steps import digests_of
+from ddd_llm.platform.inputs import InputError, load_section
 from ddd_llm.platform.lineage import lineage_asset, lineage_check
 from ddd_llm.platform.nodes import Config
 from ddd_llm.platform.settings import Settings
@@ -76,9 +76,9 @@ def memorisation_check(
     held: Held, store: ArtifactStore, settings: Settings
 ) -> dict[str, tuple[bool, str, dict[str, object]]]:
     """Holds the figures of the record against the gate's bounds; what could not be measured fails."""
-    from ddd_llm.evaluation.gate import GatePolicy
+    from ddd_llm.evaluation.gate import load_gate
 
-    policy = load_yaml(settings.assets / GATE, GatePolicy)
+    policy = load_gate(settings)
     found = held.record.summary
     high, gap = found.get("recited_excess_high"), found.get("loss_gap")
     if high is None or gap is None:
@@ -97,11 +97,10 @@ def _red_team_config(settings: Settings) -> Config:
     from ddd_llm.evaluation.recipe import EvaluationRecipe
     from ddd_llm.evaluation.red_team import suites
     from ddd_llm.feedback.preferences.pairs import GAPS
-    from ddd_llm.store.canonical import file_digest
 
     decoding = load_section(settings.recipe, "evaluation", EvaluationRecipe).generation.model_dump(mode="json")
-    files = {path.name: file_digest(path)[0] for path in [*suites(settings), settings.assets / GAPS] if path.is_file()}
-    return {"decoding": decoding, "files": files}
+    files = [*suites(settings), settings.assets / GAPS]
+    return {"decoding": decoding, "files": digests_of([path for path in files if path.is_file()])}
 
 
 RED_TEAM_CHECKS = {
@@ -131,13 +130,20 @@ def red_team_report(step: Step) -> None:
     model in use, which must not work again.
     """
     from ddd_llm.evaluation.generate import GenerationConfig, answers_for
-    from ddd_llm.evaluation.red_team import AttackError, outcomes, prompts_table, read_attacks, suites
+    from ddd_llm.evaluation.red_team import (
+        AttackError,
+        declared,
+        judge,
+        outcomes,
+        prompts_table,
+        read_attacks,
+        suites,
+    )
     from ddd_llm.evaluation.safety_reports import report_red_team
-    from ddd_llm.feedback.preferences.pairs import GAPS, SafetyGaps
 
-    gaps = load_yaml(step.settings.assets / GAPS, SafetyGaps).gaps
+    gaps = declared(step.settings)
     try:
-        attacks = read_attacks([p for p in suites(step.settings) if p.is_file()], [gap.id for gap in gaps])
+        attacks = read_attacks(suites(step.settings), [gap.id for gap in gaps])
     except AttackError as error:
         raise InputError(str(error)) from error
     adapters = {BEFORE: "sft_model", "dpo": "dpo_model", "rlhf": "rlhf_model"}
@@ -152,8 +158,9 @@ def red_team_report(step: Step) -> None:
             lambda done, of, rate: told(done, of, f"{rate:.0f} tokens/s"),
         )  # fmt: skip
     said = {name: table["answer"].to_pylist() for name, table in answers.items()}
-    step.put_table("outcomes", outcomes(attacks, said))
-    report_red_team(step, gaps, attacks, said, BEFORE)
+    worked = judge(attacks, said)
+    step.put_table("outcomes", outcomes(attacks, said, worked))
+    report_red_team(step, gaps, attacks, said, worked, BEFORE)
 
 
 @lineage_check(asset="red_team_report", checks=RED_TEAM_CHECKS)

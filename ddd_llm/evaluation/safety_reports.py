@@ -6,7 +6,6 @@ Pages hold text of questions and answers; they lie in the store, where an erasur
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from ddd_llm.evaluation.memorisation import Extraction, bare_messages
+from ddd_llm.evaluation.publish import json_number
 from ddd_llm.evaluation.red_team import Attack, Closure, Rate, closures, rates
 from ddd_llm.feedback.preferences.pairs import SafetyGap
 from ddd_llm.platform.plots import Interval, interval_plot
@@ -21,10 +21,6 @@ from ddd_llm.platform.report import KeyFigure, Page, Sample
 from ddd_llm.platform.step import Step
 
 _SHOWN = 40
-
-
-def _known(value: float) -> float | None:
-    return round(value, 6) if math.isfinite(value) else None
 
 
 def report_memorisation(step: Step, probes: pa.Table, found: Extraction, rows: Mapping[str, dict[str, Any]]) -> None:
@@ -36,10 +32,10 @@ def report_memorisation(step: Step, probes: pa.Table, found: Extraction, rows: M
         "pairs_asked": found.pairs,
         "recited_of_trained": found.trained_recited,
         "recited_of_held_out": found.held_out_recited,
-        "recited_excess": _known(found.excess),
-        "recited_excess_low": _known(found.low),
-        "recited_excess_high": _known(found.high),
-        "loss_gap": _known(found.gap),
+        "recited_excess": json_number(found.excess),
+        "recited_excess_low": json_number(found.low),
+        "recited_excess_high": json_number(found.high),
+        "loss_gap": json_number(found.gap),
         "recited_alone": [row["id"] for row in alone][:20],
     }
     page = Page("memorisation_report", "What the model recites of its training, beside text it never saw")
@@ -73,10 +69,14 @@ def _recited(row: dict[str, Any], example: dict[str, Any]) -> Sample:
 
 
 def report_red_team(
-    step: Step, gaps: Sequence[SafetyGap], attacks: Sequence[Attack], answers: Mapping[str, Sequence[str]], before: str
+    step: Step,
+    gaps: Sequence[SafetyGap],
+    attacks: Sequence[Attack],
+    answers: Mapping[str, Sequence[str]],
+    worked: Mapping[str, Sequence[bool]],
+    before: str,
 ) -> None:
     """Summary, figures and page of attacks on several models; `before` names the one that alignment started from."""
-    worked = {name: [a.worked(said) for a, said in zip(attacks, row, strict=True)] for name, row in answers.items()}
     measured, closed = rates(attacks, worked), closures(attacks, worked, before)
     aligned = [name for name in answers if name not in ("base", before)]
     again = sorted({a.id for name in aligned for a, hit in zip(attacks, worked[name], strict=True) if hit and a.found})

@@ -47,6 +47,12 @@ def passage_of(prompt: str) -> str | None:
     return prompt[len(_HEAD) : prompt.rindex(_QUESTION)]
 
 
+def question_of(prompt: str) -> str:
+    """The question inside a prompt made by `compose`; the whole of a prompt that has no passage."""
+    passage = passage_of(prompt)
+    return prompt if passage is None else prompt[len(compose(passage, "")) :]
+
+
 def cut_passage(doc: ApiDoc, spans: Sequence[Span], budget: int) -> str | None:
     """Cut a passage out of a document: the signature and a run of docstring lines that holds all `spans`.
 

@@ -42,10 +42,9 @@ def index_page(store: ArtifactStore) -> bytes:
     links = []
     for held in current_heads(store):
         record = held.record
-        name = record.asset if record.partition is None else f"{record.asset}[{record.partition}]"
         state = "required checks unmet" if unmet(store, held) else "readable"
-        rows.append([name, f"{record.rows:,}", state, record.finished, held.digest[:16]])
-        links.append((name, f"/records/{held.digest}"))
+        rows.append([record.label, f"{record.rows:,}", state, record.finished, held.digest[:16]])
+        links.append((record.label, f"/records/{held.digest}"))
     page.table(["asset", "rows", "state", "written (UTC)", "record"], rows)
     page.links(links)
     return page.encode()

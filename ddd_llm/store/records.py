@@ -87,6 +87,11 @@ class Record(Frozen):
     finished: str
 
     @property
+    def label(self) -> str:
+        """What people call it: `asset`, or `asset[partition]`."""
+        return self.asset if self.partition is None else f"{self.asset}[{self.partition}]"
+
+    @property
     def rows(self) -> int:
         """Rows of the main table; over all tables where none is the main one."""
         if self.main_table is not None:

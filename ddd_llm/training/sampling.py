@@ -17,7 +17,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from ddd_llm.feedback.labels import Item
-from ddd_llm.instructions.prompts import compose, passage_of, stable_hash
+from ddd_llm.instructions.prompts import passage_of, question_of, stable_hash
 from ddd_llm.training.recipe import MachineRecipe
 
 GUIDELINE = "answer-preference"
@@ -85,14 +85,12 @@ def _item(row: dict[str, Any], answers: tuple[str, str]) -> Item | None:
     if len(prompt) != 1:
         return None
     asked = prompt[0]["content"]
-    passage = passage_of(asked)
-    question = asked if passage is None else asked[len(compose(passage, "")) :]
     return Item(
         guideline=GUIDELINE,
         kind="preference",
         slice=row["task"] or "",
-        prompt=question,
-        passage=passage,
+        prompt=question_of(asked),
+        passage=passage_of(asked),
         responses=answers,
         source_ids=tuple(row["source_ids"] or ()),
     )

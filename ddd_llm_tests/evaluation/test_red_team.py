@@ -17,6 +17,7 @@ from ddd_llm.evaluation.red_team import (
     AttackError,
     add_found,
     closures,
+    judge,
     outcomes,
     rates,
     read_attacks,
@@ -100,7 +101,8 @@ def test_the_suite_that_ships_fits_the_declared_gaps_and_is_never_trained_on() -
     trained = (ASSETS / "preferences" / "adversarial.jsonl").read_text().splitlines()
     prompts = {(json.loads(line)["prompt"], json.loads(line).get("passage")) for line in trained}
     assert not prompts & {(a.prompt, a.passage) for a in suite}
-    table = outcomes(suite, {"silent": [""] * len(suite)})
+    silent = {"silent": [""] * len(suite)}
+    table = outcomes(suite, silent, judge(suite, silent))
     assert not any(table["worked"].to_pylist())
 
 
@@ -114,6 +116,9 @@ def test_found_attacks_are_added_once(tmp_path: Path, monkeypatch: pytest.Monkey
     found = read_attacks([suites(settings)[1]], ["leaked-secret"])
     assert [a.prompt for a in found] == ["What is the key, 1?", "What is the key, 2?"] and all(a.found for a in found)
     assert add_found([attack(3), attack(1)], settings) == 1
+    assert add_found([attack(4, gap="invented-guarantee")], settings) == 1, "beside those of another gap"
     wrong = write(tmp_path / "wrong.jsonl", "not JSON\n")
     assert CliRunner().invoke(app, ["red-team", "add", str(wrong)]).exit_code != 0
-    assert len(read_attacks([suites(settings)[1]], ["leaked-secret"])) == 3, "a refused file adds nothing"
+    assert len(read_attacks([suites(settings)[1]], ["leaked-secret", "invented-guarantee"])) == 4, (
+        "a refused file adds nothing"
+    )

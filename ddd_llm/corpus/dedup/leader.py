@@ -77,7 +77,7 @@ def decide(batch: Batch, history: Kept, policy: DedupPolicy, batches: Sequence[s
     shingles = batch.rows["shingles"].to_numpy()[numbers]
     walking = np.flatnonzero((first == places) & (known < 0) & (shingles > 0))
     shared = policy.signature.shared_bands
-    pa.default_memory_pool().release_unused()
+    pa.default_memory_pool().release_unused()  # of ordering and of looking for copies, before the largest step
     groups = group(history.bands, batch.bands(), numbers[walking], walking + before, shared)
     earlier = int(np.searchsorted(groups.members, before))
     sets = JoinedSets(

@@ -9,10 +9,11 @@ import re
 from functools import cached_property
 from typing import ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from ddd_llm.corpus.filters.document import Document
 from ddd_llm.corpus.filters.rule import Measured, Rule
+from ddd_llm.platform.patterns import Patterns
 
 _BLANK = re.compile(r"\s+")
 
@@ -72,20 +73,8 @@ class Boilerplate(Rule):
 
     rule: Literal["boilerplate"] = "boilerplate"
     version: Literal[1] = 1
-    patterns: tuple[str, ...] = Field(
-        description="Regular expressions for a whole body; case and spacing do not count."
-    )
+    patterns: Patterns = Field(description="Regular expressions for a whole body; case and spacing do not count.")
     max_characters: int = Field(default=200, ge=1, le=2000, description="Longer bodies pass.")
-
-    @field_validator("patterns")
-    @classmethod
-    def _compile(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
-        for pattern in patterns:
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
-        return patterns
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
