@@ -6,7 +6,6 @@ The tiny model cannot learn anything, so the gate must hold it back: what passes
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
 import shutil
@@ -14,138 +13,20 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import yaml
 
-from ddd_llm.platform.settings import CHECKOUT
-from ddd_llm.store.artifact_store import ArtifactStore, open_store
 from ddd_llm.store.session import Session
 from ddd_llm.store.verify import verify
-from ddd_llm.training.base_model import model_digest
-from ddd_llm_tests.training.tiny import tiny_model
-
-PACKAGE = "networkx"
-MODULES = ["networkx.algorithms"]
-
-
-@dataclass
-class Installation:
-    """A home with its own sources, recipe and keys."""
-
-    root: Path
-
-    @property
-    def environ(self) -> dict[str, str]:
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("DDD_LLM_", "MLFLOW_", "DAGSTER_"))}
-        return {
-            **kept,
-            "DDD_LLM_HOME": str(self.root / "home"),
-            "DDD_LLM_KEYS": str(self.root / "keys"),
-            "DDD_LLM_SOURCES": str(self.root / "sources.yaml"),
-            "DDD_LLM_RECIPE": str(self.root / "recipe.yaml"),
-            "DDD_LLM_ASSETS": str(self.root / "assets"),
-        }
-
-    @property
-    def store(self) -> ArtifactStore:
-        return open_store(self.root / "home" / "store")
-
-    def refresh(self) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "ddd_llm.automation.refresh"]
-        return subprocess.run(command, env=self.environ, capture_output=True, text=True, check=False, cwd=self.root)
-
-    def call(self, *words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", "from ddd_llm.cli import main; main()", *words]
-        return subprocess.run(command, env=self.environ, capture_output=True, text=True, check=False)
-
-    def audit(self, *words: str) -> tuple[int, dict]:
-        done = self.call("audit", *words, "--json")
-        return done.returncode, json.loads(done.stdout)
-
-
-def sources() -> dict:
-    common = {"owner": "NetworkX Developers", "purpose": ["training"], "collected": "2026-01-01"}
-    package = {
-        "name": PACKAGE, "kind": "python_package", "package": PACKAGE, "version": importlib.metadata.version(PACKAGE),
-        "modules": MODULES, "licence": "BSD-3-Clause", "licence_evidence": "LICENSE.txt", "legal_basis": "licence",
-    }  # fmt: skip
-    folder = {"name": "unlicensed-notes", "kind": "folder", "path": "notes"}
-    return {"version": 1, "sources": [{**package, **common}, {**folder, **common}]}
+from ddd_llm_tests.installation import PACKAGE, Installation, install
 
 
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
-    root = tmp_path_factory.mktemp("installation")
-    (root / "notes").mkdir()
-    (root / "notes" / "note.md").write_text(
-        "# A note\n\nWritten by somebody@example.org, of whose licence nothing is known.\n"
-    )
-    (root / "sources.yaml").write_text(yaml.safe_dump(sources()))
-    tiny_model(root / "base", seed=1)
-    recipe = yaml.safe_load((CHECKOUT / "assets" / "recipes" / "demo.yaml").read_text())
-    pin = model_digest(root / "base")
-    recipe["base_model"] = {
-        "id": "tiny",
-        "kind": "folder",
-        "location": str(root / "base"),
-        "sha256": pin,
-        "licence": "MIT",
-    }
-    recipe["sft"] |= {
-        "steps": 6,
-        "save_every": 2,
-        "eval_every": 0,
-        "eval_examples": 4,
-        "max_length": 2048,
-        "threads": 1,
-    }
-    recipe["dpo"] |= {
-        "steps": 3,
-        "warmup_steps": 0,
-        "save_every": 1,
-        "max_length": 2048,
-        "batch_size": 2,
-        "held_out_pairs": 6,
-        "threads": 1,
-    }
-    recipe["reward_models"] |= {
-        "steps": 3,
-        "save_every": 3,
-        "max_length": 2048,
-        "batch_size": 2,
-        "held_out_items": 8,
-        "threads": 1,
-        "layers": 1,
-    }
-    recipe["rlhf"] |= {
-        "steps": 4,
-        "prompts": 2,
-        "samples": 2,
-        "batch_size": 4,
-        "max_length": 2048,
-        "max_new_tokens": 6,
-        "critic_layers": 1,
-        "held_out_prompts": 4,
-        "threads": 1,
-    }
-    recipe["dataset"] |= {"train_size": 200, "validation_size": 20, "test_size": 200, "package_share": 1.0}
-    recipe["evaluation"] = {
-        "suite": {"open_book_items": 120},
-        "generation": {"max_new_tokens": 4, "max_prompt_tokens": 4096},
-        "memorisation": {"examples": 8, "max_length": 4096},
-    }
-    recipe["feedback"] |= {"prompts": 6, "max_new_tokens": 4, "max_length": 2048, "threads": 1}
-    (root / "recipe.yaml").write_text(yaml.safe_dump(recipe))
-    shutil.copytree(CHECKOUT / "assets", root / "assets")
-    plan = root / "assets" / "policies" / "alignment.yaml"
-    plan.write_text(plan.read_text().replace("version: 1\n", "version: 2\n", 1).replace("kind: none", "kind: local"))
-    made = Installation(root)
-    approved = made.call("plans", "approve", str(plan), "--by", "the tests")
-    assert approved.returncode == 0, approved.stderr
+    made = install(tmp_path_factory.mktemp("installation"))
     done = made.refresh()
     assert done.returncode == 1, done.stdout + done.stderr
     assert "gate         NOT passed" in done.stdout, done.stdout + done.stderr
