@@ -84,10 +84,16 @@ def press(page: Page, *keys: str) -> None:
         page.keyboard.press(key)
 
 
-def save(page: Page) -> None:
-    """Press Enter and wait until another page stands there."""
-    with page.expect_navigation():
-        page.keyboard.press("Enter")
+def save(page: Page, key: str = "Enter") -> None:
+    """Press the key that saves and wait until another page stands there; if none comes, say what the old one shows."""
+    from playwright.sync_api import TimeoutError as NothingCame
+
+    try:
+        with page.expect_navigation():
+            page.keyboard.press(key)
+    except NothingCame:
+        shown = page.evaluate("[document.querySelector('#message')?.textContent, document.activeElement.outerHTML]")
+        pytest.fail(f"{key} did not leave {page.url}: message and focused element are {shown}")
 
 
 def open_item(page: Page, address: str, item_id: str) -> None:

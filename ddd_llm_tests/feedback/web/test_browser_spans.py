@@ -35,8 +35,7 @@ def test_spans_missing_information_and_a_correction_are_given_by_keyboard(
     page.keyboard.type("the number")
     press(page, "Escape", "c")
     page.keyboard.insert_text("!")
-    with page.expect_navigation():
-        press(page, "Control+Enter")
+    save(page, "Control+Enter")
     (label,) = kept(journals["spans"], "spans", "gil")
     assert isinstance(label.value, SpansValue)
     text = item.responses[0]

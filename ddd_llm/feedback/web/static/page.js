@@ -72,8 +72,14 @@ function drop() {
   location.reload();
 }
 
+// A closed dialog gives the focus back only to what had it; without that its hidden button would take the next Enter.
+function help() {
+  if (document.activeElement === document.body) $("main").focus();
+  $("keys").showModal();
+}
+
 const KEYS = {
-  "?": () => $("keys").showModal(),
+  "?": help,
   ArrowLeft: () => go(content.previous),
   ArrowRight: () => go(content.next),
   Escape: drop,
@@ -107,7 +113,7 @@ document.addEventListener("keydown", (event) => {
 });
 $("form").addEventListener("submit", (event) => event.preventDefault());
 $("save").addEventListener("click", save);
-$("help").addEventListener("click", KEYS["?"]);
+$("help").addEventListener("click", help);
 for (const link of document.querySelectorAll("#previous, #next"))
   link.addEventListener("click", (event) => { event.preventDefault(); go(link.getAttribute("href")); });
 document.body.dataset.ready = "";
