@@ -104,6 +104,20 @@ def test_what_was_trained_on_is_recorded_and_is_train_only(installation: Install
     assert {name.rpartition(".")[2] for name in tuned.record.files} <= {"json", "safetensors", "png"}
 
 
+def test_what_a_model_wrote_is_read_and_what_is_no_example_is_dropped_with_the_reason(
+    installation: Installation,
+) -> None:
+    session, store = Session.current(installation.store), installation.store
+    written = session.head("synthetic_candidates")
+    assert written is not None and written.record.rows == 0, "a model of random weights writes no question"
+    decisions = store.read_table(written.record.tables["decisions"]).to_pylist()
+    assert len(decisions) == 8
+    assert {row["reason"] for row in decisions} == {"other_form", "too_long"}, "its tokenizer has a token per byte"
+    figures = json.loads(store.read_bytes(written.record.files["synthetic.json"]))
+    assert figures["writer"].startswith("tiny@sha256:") and 0 < figures["tokens"] <= figures["budget_tokens"]
+    assert store.verdicts(written.digest) == {"worth_its_tokens": False}
+
+
 def test_feedback_of_every_origin_reaches_the_aligned_model_and_says_so(installation: Installation) -> None:
     session, store = Session.current(installation.store), installation.store
     pairs = store.read_table(session.read("preference_pairs").record.tables["pairs"]).to_pylist()
@@ -159,7 +173,7 @@ def test_feedback_of_every_origin_reaches_the_aligned_model_and_says_so(installa
     assert {outcome for outcome, _ in json.loads(verdicts).values()} == {"pass"}
 
 
-def test_every_model_was_attacked_and_asked_to_recite(installation: Installation) -> None:
+def test_every_model_was_attacked_listened_to_and_asked_to_recite(installation: Installation) -> None:
     session, store = Session.current(installation.store), installation.store
     attacked = session.head("red_team_report")
     assert attacked is not None
@@ -173,6 +187,16 @@ def test_every_model_was_attacked_and_asked_to_recite(installation: Installation
     said = installation.call("red-team", "failures", "--json")
     assert said.returncode == (1 if sum(whole.values()) else 0), said.stderr
     assert len(json.loads(said.stdout)["failures"]) == sum(whole.values())
+    sounded = session.head("tone_report")
+    assert sounded is not None
+    scores = store.read_table(sounded.record.tables["scores"]).to_pylist()
+    assert {row["answers"] for row in scores} == {"held-out questions", "prompts of RLHF", "attacks", "alignment data"}
+    assert len([row for row in scores if row["answers"] == "attacks"]) == len(rows)
+    assert set(store.verdicts(sounded.digest)) == {"tone_kept", "scorer_agrees_with_people"}
+    curve = session.head("learning_curve")
+    assert curve is not None
+    trained_on = store.read_table(session.read("sft_model").record.tables["trained_on"]).num_rows
+    assert [gain["to"] for gain in curve.record.summary["gains"]] == [trained_on // 4, trained_on // 2, trained_on]
     asked = session.head("memorisation_report")
     assert asked is not None
     probes = store.read_table(asked.record.tables["probes"]).to_pylist()

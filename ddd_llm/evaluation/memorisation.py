@@ -22,6 +22,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
 from ddd_llm.evaluation.generate import GenerationConfig, load_model
+from ddd_llm.evaluation.likelihood import mean_nats, read
 from ddd_llm.evaluation.statistics import paired_proportions
 from ddd_llm.instructions.prompts import question_of, stable_hash
 from ddd_llm.training.examples import IGNORED, Encoded, RefusedError, encode, parse_messages
@@ -122,13 +123,12 @@ def probe(
     found = []
     for start in range(0, len(asked), config.batch_size):
         part = asked[start : start + config.batch_size]
-        closed = _read(model, [one.closed.input_ids for one in part])
-        whole = _read(model, [one.whole.input_ids for one in part])
+        closed = read(model, [one.closed.input_ids for one in part])
+        whole = read(model, [one.whole.input_ids for one in part])
         for one, (_, best), (nats, _) in zip(part, closed, whole, strict=True):
-            loss = [nats[i - 1] for i, label in enumerate(one.whole.labels) if label != IGNORED]
             recited = all(best[i - 1] == one.closed.input_ids[i] for i in one.second_half)
             told = (*(one.row[name] for name in ("id", "pair", "trained_on", "task")), recited, len(one.second_half))
-            found.append((*told, float(sum(loss) / len(loss))))
+            found.append((*told, mean_nats(one.whole, nats)))
         if progress:
             progress(min(start + config.batch_size, len(asked)), len(asked))
     columns = zip(*sorted(found), strict=True) if found else [[] for _ in PROBES_SCHEMA]
@@ -182,22 +182,6 @@ def _answer_length(row: dict[str, Any]) -> int:
 def _closed(messages: list[dict[str, str]]) -> list[dict[str, str]]:
     # The same without the passage that holds the answer.
     return [{**messages[0], "content": question_of(messages[0]["content"])}, *messages[1:]]
-
-
-def _read(model: Any, rows: Sequence[list[int]]) -> list[tuple[list[float], list[int]]]:
-    # At each place but the last: nats of the next token, and the likeliest one.
-    import torch
-
-    width = max(map(len, rows))
-    ids = torch.tensor([r + [0] * (width - len(r)) for r in rows], device=model.device)
-    mask = torch.tensor([[1] * len(r) + [0] * (width - len(r)) for r in rows], device=model.device)
-    with torch.inference_mode():
-        logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits[:, :-1]
-    best = logits.argmax(-1).tolist()
-    nats = []
-    for row, target in zip(logits, ids[:, 1:, None], strict=True):  # row by row: the vocabulary is wide
-        nats.append((-row.float().log_softmax(-1).gather(-1, target)[:, 0]).tolist())
-    return [(nats[i], best[i]) for i in range(len(rows))]
 
 
 def bare_messages(row: dict[str, Any]) -> tuple[str, str]:

@@ -13,7 +13,8 @@ from ddd_llm.instructions.prompts import compose
 
 
 def conversations(items: Mapping[str, Item], labels: Iterable[Label]) -> list[str]:
-    """One line of JSON per corrected item, `{"messages": [...]}`: the prompt as it was shown, and the corrected answer.
+    """One line of JSON per corrected item, `{"messages": [...], "source_ids": [...]}`: the prompt as it was shown, the corrected
+    answer, and the documents that the item shows, so that the example goes with them.
 
     Of several corrections of an item the latest is taken, of those of one moment the one of the last annotator by name. An answer
     whose correction is empty, or is the answer itself, gives none.
@@ -29,7 +30,9 @@ def conversations(items: Mapping[str, Item], labels: Iterable[Label]) -> list[st
         corrected = value.corrected.strip()
         if corrected != item.responses[0].strip():
             asked = {"role": "user", "content": compose(item.passage, item.prompt)}
-            lines.append(
-                json.dumps({"messages": [asked, {"role": "assistant", "content": corrected}]}, ensure_ascii=False)
-            )
+            said = {
+                "messages": [asked, {"role": "assistant", "content": corrected}],
+                "source_ids": list(item.source_ids),
+            }
+            lines.append(json.dumps(said, ensure_ascii=False))
     return lines

@@ -124,7 +124,7 @@ ALL_CHECKS = {**CHECKS, **COVERAGE}
     group=GROUP,
     owner=OWNER,
     kinds={"python", "parquet", "greatexpectations"},
-    inputs=["instruction_candidates", "curated_documents", "similar_documents"],
+    inputs=["instruction_candidates", "synthetic_candidates", "curated_documents", "similar_documents"],
     config=_dataset_config,
     checks=tuple(CHECKS),
     columns=EXAMPLE_COLUMNS,
@@ -133,8 +133,8 @@ def instruction_dataset(step: Step) -> None:
     """The instruction pairs to train, validate and test on.
 
     Split by components of one module or near-duplicate documents (J >= .5), assigned by a stable hash, so that held-out
-    modules test a skill and not memory, and a growing corpus moves no example. The user's own examples are mixed in only where
-    the recipe says so.
+    modules test a skill and not memory, and a growing corpus moves no example. The user's own examples, and those that a model
+    wrote, are mixed in only where the recipe says so; the latter in train alone.
     """
     from ddd_llm.instructions.build import DatasetConfig, build_dataset
     from ddd_llm.instructions.report import report_dataset
@@ -151,6 +151,7 @@ def instruction_dataset(step: Step) -> None:
             config,
             own,
             batches,
+            step.table("synthetic_candidates", "candidates"),
         )
     step.put_table("examples", built.table)
     step.put_table("decisions", built.decisions)

@@ -6,7 +6,7 @@ Here belongs the assembly. Here does not belong how an example is made (`candida
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +16,11 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from ddd_llm.corpus.sources import Governed
 from ddd_llm.instructions.candidates import CANDIDATES_SCHEMA, DECISIONS_SCHEMA, GENERATORS, example_id
 from ddd_llm.instructions.coverage import Coverage, coverage
-from ddd_llm.instructions.own import QUARANTINE_SCHEMA, OwnExamples
+from ddd_llm.instructions.own import QUARANTINE_SCHEMA, OwnExamples, resting_on
 from ddd_llm.instructions.prompts import passage_of, stable_hash
 from ddd_llm.instructions.selection import REFUSAL_TASK, Item, Quota, select
 from ddd_llm.instructions.similarity import near_pairs
-from ddd_llm.instructions.split import SPLITS, SplitConfig, SplitPlan, plan_splits
+from ddd_llm.instructions.split import SPLITS, SplitConfig, SplitPlan, module_of, plan_splits
 
 OWN_TASK = "own"
 EXAMPLES_SCHEMA = pa.schema(
@@ -77,6 +77,12 @@ class DatasetConfig(BaseModel):
     closed_book_share: float = Field(default=0.05, ge=0.0, le=0.5, description="Share of examples without a passage.")
     package_share: float = Field(default=0.2, gt=0.0, le=1.0, description="Largest share of a split from one package.")
     per_module: int = Field(default=12, ge=2, description="Most examples of a split from one module.")
+    synthetic_share: float = Field(
+        default=0.1,
+        ge=0.0,
+        le=1.0,
+        description="Most examples that a model wrote, as a share of train_size; they come on top.",
+    )
     split: SplitConfig = Field(default=SplitConfig(), description="Shares of the splits and the similarity that binds.")
     own_examples: tuple[OwnExamplesEntry, ...] = Field(
         default=(), description="The user's own examples; none are mixed in unless named here."
@@ -113,8 +119,8 @@ class BuiltDataset:
     """The dataset (`EXAMPLES_SCHEMA`, by split and stable hash), what became of each candidate, and the coverage.
 
     `decisions` has one row per candidate; reasons of dropped ones: `no_document` (its document is not among those
-    given), `split_conflict`, `duplicate_prompt`, `package_cap`, `module_cap`, `quota`. `quarantine` holds refused lines
-    of the user's own files.
+    given), `split_conflict`, `duplicate_prompt`, `package_cap`, `module_cap`, `quota`; of those that a model wrote
+    also `held_out_document` and `synthetic_share`. `quarantine` holds refused lines of the user's own files.
     """
 
     table: pa.Table
@@ -130,6 +136,7 @@ def build_dataset(
     config: DatasetConfig,
     own: Sequence[OwnExamples] = (),
     batches: Sequence[str] | None = None,
+    synthetic: pa.Table | None = None,
 ) -> BuiltDataset:
     """Build the instruction dataset.
 
@@ -142,6 +149,8 @@ def build_dataset(
         config: settings.
         own: what `permitted` left of each of `config.own_examples`, in that order; they all go into train.
         batches: batch names in order of ingestion; None takes them in order of their names.
+        synthetic: examples that a model wrote (`CANDIDATES_SCHEMA`); train alone takes some of them, for nobody checked what a
+            model is held against.
 
     Raises:
         ValueError: `own` does not match `config.own_examples`, so examples would be mixed in without the recipe saying
@@ -149,15 +158,24 @@ def build_dataset(
     """
     if len(own) != len(config.own_examples):
         raise ValueError(f"{len(own)} files of own examples given, the recipe names {len(config.own_examples)}")
-    rows = candidates.cast(CANDIDATES_SCHEMA).to_pylist()
+    made = candidates.cast(CANDIDATES_SCHEMA).to_pylist()
+    written = [] if synthetic is None else synthetic.cast(CANDIDATES_SCHEMA).to_pylist()
+    rows = [*made, *written]
     plan = _plan(rows, documents, pairs, config, batches)
-    placed, reasons = _placed(rows, plan)
+    placed, reasons = _placed(made, plan)
     chosen: list[dict[str, Any]] = []
     for split in SPLITS:
         mine = [row for row in placed if row["split"] == split]
         ids, dropped = select(_items(mine), config.quota(split))
         chosen += [row for row in mine if row["id"] in ids]
         reasons |= dropped
+    prompts = {json.loads(row["messages"])[0]["content"] for row in chosen}
+    taken, dropped = _synthetic(written, plan, prompts, round(config.train_size * config.synthetic_share))
+    chosen += taken
+    reasons |= dropped
+    curated = set(documents["id"].to_pylist())
+    held_out = {document for document, split in plan.split.items() if split != "train"}
+    own = [resting_on(examples, curated, held_out) for examples in own]
     for entry, examples in zip(config.own_examples, own, strict=True):
         chosen += _own_rows(examples, entry.repeat)
     # By what they say and not by id, which depends on this installation's key: training takes rows in this order.
@@ -188,16 +206,18 @@ def _plan(
     given = pairs.select(shown.column_names).cast(shown.schema)
     used = {row["source_ids"][0] for row in rows}
     columns = (documents.column(name).to_pylist() for name in ("id", "locator", "batch"))
-    kept = [(i, locator.rpartition(":")[0], batch) for i, locator, batch in zip(*columns, strict=True) if i in used]
+    kept = [(i, module_of(locator), batch) for i, locator, batch in zip(*columns, strict=True) if i in used]
     table = pa.table({name: [row[k] for row in kept] for k, name in enumerate(("id", "module", "batch"))})
     return plan_splits(table, pa.concat_tables([given, shown]), config.split, batches)
 
 
-def _placed(rows: list[dict[str, Any]], plan: SplitPlan) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """Candidates with split and component, one per prompt, and the reasons of those without."""
+def _placed(
+    rows: list[dict[str, Any]], plan: SplitPlan, taken: Set[str] = frozenset()
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Candidates with split and component, one per prompt that is not taken yet, and the reasons of those without."""
     placed: list[dict[str, Any]] = []
     reasons: dict[str, str] = {}
-    prompts: set[str] = set()
+    prompts = set(taken)
     for row in sorted(rows, key=lambda row: (stable_hash("prompt", row["messages"]), row["id"])):
         source = row["source_ids"][0]
         prompt = json.loads(row["messages"])[0]["content"]
@@ -209,6 +229,17 @@ def _placed(rows: list[dict[str, Any]], plan: SplitPlan) -> tuple[list[dict[str,
             prompts.add(prompt)
             placed.append({**row, "split": plan.split[source], "component": plan.component[source]})
     return placed, reasons
+
+
+def _synthetic(
+    rows: list[dict[str, Any]], plan: SplitPlan, prompts: Set[str], most: int
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """What train takes of the examples that a model wrote, by stable hash, and the reasons of the others; `prompts` are taken."""
+    placed, reasons = _placed(rows, plan, prompts)
+    reasons |= {row["id"]: "held_out_document" for row in placed if row["split"] != "train"}
+    train = [row for row in placed if row["split"] == "train"]
+    reasons |= {row["id"]: "synthetic_share" for row in train[most:]}
+    return train[:most], reasons
 
 
 def _items(rows: list[dict[str, Any]]) -> list[Item]:
@@ -230,7 +261,7 @@ def _own_rows(examples: OwnExamples, repeat: int) -> list[dict[str, Any]]:
     source."""
     module = f"{OWN_TASK}:{examples.name}"
     rows: dict[str, dict[str, Any]] = {}
-    for conversation in examples.conversations:
+    for conversation, documents in zip(examples.conversations, examples.sources, strict=True):
         source = example_id(OWN_TASK, [module], conversation)
         for turn in range(repeat):
             identity = source if turn == 0 else example_id(OWN_TASK, [module, str(turn)], conversation)
@@ -241,7 +272,7 @@ def _own_rows(examples: OwnExamples, repeat: int) -> list[dict[str, Any]]:
                 "slice": "closed_book",
                 "messages": json.dumps(list(conversation), ensure_ascii=False),
                 "facts": json.dumps({"task": OWN_TASK}),
-                "source_ids": [source],
+                "source_ids": [source, *documents],
                 "package": OWN_TASK,
                 "module": module,
                 "component": module,

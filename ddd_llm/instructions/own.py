@@ -4,9 +4,11 @@ Here belongs reading and checking them line by line, and governing them as docum
 decision to mix them in: that is the recipe's (`DatasetConfig.own_examples`), and without it none is read.
 """
 
+from __future__ import annotations
+
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -32,12 +34,26 @@ Messages = tuple[dict[str, str], ...]
 
 @dataclass(frozen=True)
 class OwnExamples:
-    """Conversations of one file (its name without folder), in order, the line of each, and the lines refused."""
+    """Conversations of one file (its name without folder), in order; of each its line and the ids of the documents it says it was
+    made from; and the lines refused."""
 
     name: str
     conversations: tuple[Messages, ...]
     lines: tuple[int, ...]
+    sources: tuple[tuple[str, ...], ...]
     quarantine: pa.Table
+
+    def only(self, kept: Sequence[int], refused: Sequence[Mapping[str, Any]] = ()) -> OwnExamples:
+        """The conversations at some places, with more refused lines."""
+        return replace(
+            self,
+            conversations=tuple(self.conversations[i] for i in kept),
+            lines=tuple(self.lines[i] for i in kept),
+            sources=tuple(self.sources[i] for i in kept),
+            quarantine=pa.concat_tables(
+                [self.quarantine, pa.Table.from_pylist(list(refused), schema=QUARANTINE_SCHEMA)]
+            ),
+        )
 
 
 class _RefusedLine(Exception):
@@ -48,7 +64,8 @@ class _RefusedLine(Exception):
 
 
 def read_own_examples(path: str | Path) -> OwnExamples:
-    """Read conversations `{"messages": [{"role", "content"}, ...]}`, one per line.
+    """Read conversations `{"messages": [{"role", "content"}, ...]}`, one per line; `source_ids` beside them lists documents
+    of the corpus that a conversation was made from.
 
     A conversation may begin with a system message, then user and assistant take turns, and the assistant has the last
     word. Lines that do not fit are quarantined (`source, locator, reason, detail, offset`; no text) and the rest is
@@ -61,12 +78,15 @@ def read_own_examples(path: str | Path) -> OwnExamples:
     path = Path(path)
     kept: list[Messages] = []
     lines: list[int] = []
+    sources: list[tuple[str, ...]] = []
     refused: list[dict[str, Any]] = []
     with path.open("rb") as stream:
         for number, offset, line in _lines(stream):
             try:
-                kept.append(_conversation(line))
+                conversation, documents = _conversation(line)
+                kept.append(conversation)
                 lines.append(number)
+                sources.append(documents)
             except _RefusedLine as refusal:
                 refused.append(
                     {
@@ -77,7 +97,8 @@ def read_own_examples(path: str | Path) -> OwnExamples:
                         "offset": offset,
                     }
                 )
-    return OwnExamples(path.name, tuple(kept), tuple(lines), pa.Table.from_pylist(refused, schema=QUARANTINE_SCHEMA))
+    quarantine = pa.Table.from_pylist(refused, schema=QUARANTINE_SCHEMA)
+    return OwnExamples(path.name, tuple(kept), tuple(lines), tuple(sources), quarantine)
 
 
 def permitted(examples: OwnExamples, source: str, permissions: Permissions, masks: Masks) -> OwnExamples:
@@ -86,19 +107,41 @@ def permitted(examples: OwnExamples, source: str, permissions: Permissions, mask
     Those held back are quarantined with the reason. To permissions and consents a conversation is the document
     `FILE:LINE` of `source`.
     """
-    kept: list[tuple[int, Messages]] = []
+    kept: list[int] = []
     held_back: list[dict[str, Any]] = []
-    for line, conversation in zip(examples.lines, examples.conversations, strict=True):
+    for place, line in enumerate(examples.lines):
         locator = f"{examples.name}:{line}"
         against = permissions.objection(source, locator)
         if against is None:
-            kept.append((line, tuple({**turn, "content": masks.apply(turn["content"])[0]} for turn in conversation)))
+            kept.append(place)
         else:
             held_back.append({"source": source, "locator": locator, "reason": against[0], "detail": against[1]})
-    quarantine = pa.concat_tables(
-        [examples.quarantine, pa.Table.from_pylist(held_back, schema=QUARANTINE_SCHEMA)],
-    )
-    return OwnExamples(examples.name, tuple(turns for _, turns in kept), tuple(line for line, _ in kept), quarantine)
+    left = examples.only(kept, held_back)
+    masked = [
+        tuple({**turn, "content": masks.apply(turn["content"])[0]} for turn in turns) for turns in left.conversations
+    ]
+    return replace(left, conversations=tuple(masked))
+
+
+def resting_on(examples: OwnExamples, curated: Set[str], held_out: Set[str]) -> OwnExamples:
+    """Without the conversations that were made from a document that is not (or no longer) in the corpus, or is held out.
+
+    Refused lines have the reason `document_not_curated` or `document_held_out`.
+    """
+    kept: list[int] = []
+    refused: list[dict[str, Any]] = []
+    for place, (line, sources) in enumerate(zip(examples.lines, examples.sources, strict=True)):
+        head = {"source": "own", "locator": f"{examples.name}:{line}"}
+        if absent := sorted(set(sources) - curated):
+            detail = f"made from a document that is not in the curated corpus: {absent[0]}"
+            refused.append({**head, "reason": "document_not_curated", "detail": detail})
+        elif tested := sorted(set(sources) & held_out):
+            refused.append(
+                {**head, "reason": "document_held_out", "detail": f"made from a held-out document: {tested[0]}"}
+            )
+        else:
+            kept.append(place)
+    return examples.only(kept, refused)
 
 
 def _lines(stream: BinaryIO) -> Iterator[tuple[int, int, bytes | None]]:
@@ -114,7 +157,7 @@ def _lines(stream: BinaryIO) -> Iterator[tuple[int, int, bytes | None]]:
         offset += size
 
 
-def _conversation(line: bytes | None) -> Messages:
+def _conversation(line: bytes | None) -> tuple[Messages, tuple[str, ...]]:
     if line is None:
         raise _RefusedLine("line_too_long", f"line is longer than {MAX_LINE_BYTES} bytes")
     try:
@@ -123,7 +166,13 @@ def _conversation(line: bytes | None) -> Messages:
         raise _RefusedLine("invalid_utf8", f"not UTF-8 at byte {error.start} of the line") from None
     if not text.strip():
         raise _RefusedLine("empty_line", "line holds no JSON value")
-    return _messages(_parse(text))
+    value = _parse(text)
+    if not isinstance(value, dict) or not {"messages"} <= set(value) <= {"messages", "source_ids"}:
+        raise _RefusedLine("wrong_shape", 'expected an object with "messages", a list, and perhaps "source_ids"')
+    sources = value.get("source_ids", [])
+    if not isinstance(sources, list) or not all(isinstance(name, str) and name for name in sources):
+        raise _RefusedLine("wrong_shape", "source_ids is a list of ids of documents")
+    return _messages(value["messages"]), tuple(dict.fromkeys(sources))
 
 
 def _parse(text: str) -> Any:
@@ -148,10 +197,9 @@ def _no_constant(name: str) -> None:
     raise _RefusedLine("invalid_json", f"{name} is no JSON value")
 
 
-def _messages(value: Any) -> Messages:
-    if not isinstance(value, dict) or set(value) != {"messages"} or not isinstance(value["messages"], list):
-        raise _RefusedLine("wrong_shape", 'expected an object with the one key "messages", a list')
-    messages = value["messages"]
+def _messages(messages: Any) -> Messages:
+    if not isinstance(messages, list):
+        raise _RefusedLine("wrong_shape", "messages is a list")
     for message in messages:
         if not isinstance(message, dict) or set(message) != {"role", "content"} or message["role"] not in _ROLES:
             raise _RefusedLine("wrong_message", f"every message needs a role of {list(_ROLES)} and a content, no more")

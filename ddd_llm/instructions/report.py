@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from ddd_llm.corpus.tables import counts
 from ddd_llm.instructions.build import BuiltDataset
 from ddd_llm.instructions.candidates import Candidates
+from ddd_llm.instructions.synthetic import TASK
 from ddd_llm.platform.plots import funnel
 from ddd_llm.platform.report import KeyFigure, Page, Sample
 from ddd_llm.platform.step import Step
@@ -23,10 +24,11 @@ def _samples(page: Page, rows: pa.Table) -> None:
     for task in sorted(counts(rows["task"])):
         some = rows.filter(pc.equal(rows["task"], task)).slice(0, SHOWN).to_pylist()  # type: ignore[attr-defined]
         page.paragraph(task)
-        page.samples([_sample(row) for row in some])
+        page.samples([example_sample(row) for row in some])
 
 
-def _sample(row: dict) -> Sample:
+def example_sample(row: dict) -> Sample:
+    """An example as a collapsible sample, its answer in the line that is always seen."""
     messages = json.loads(row["messages"])
     parts = {message["role"]: message["content"] for message in messages}
     return Sample(f"{row['module']}: {messages[-1]['content'][:90]}", {**parts, "facts": row["facts"]})
@@ -67,6 +69,7 @@ def report_dataset(step: Step, built: BuiltDataset) -> None:
         "dropped": sum(reasons.values()),
         "dropped_by_reason": reasons,
         "own_lines_quarantined": len(built.quarantine),
+        "written_by_a_model": counts(table["task"]).get(TASK, 0),
         "task_by_package_evenness": {name: round(value, 3) for name, value in built.coverage.evenness.items()},
         "empty_cells": len(built.coverage.empty),
     }

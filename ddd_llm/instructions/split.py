@@ -69,6 +69,12 @@ def assign(component: str, config: SplitConfig) -> Split:
     return "validation" if place < config.test + config.validation else "train"
 
 
+def module_of(locator: str) -> str:
+    """What a document stays in one split with: its module where the locator is `module:qualname`, the file of `file:line`, else
+    the locator itself."""
+    return locator.rpartition(":")[0] or locator
+
+
 def plan_splits(
     documents: pa.Table, pairs: pa.Table, config: SplitConfig, batches: Sequence[str] | None = None
 ) -> SplitPlan:

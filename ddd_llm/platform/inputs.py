@@ -17,6 +17,7 @@ M = TypeVar("M", bound=BaseModel)
 RECIPE_SECTIONS = (
     "base_model",
     "candidates",
+    "synthetic",
     "dataset",
     "sft",
     "feedback",
@@ -24,6 +25,7 @@ RECIPE_SECTIONS = (
     "reward_models",
     "rlhf",
     "evaluation",
+    "learning_curve",
 )
 
 

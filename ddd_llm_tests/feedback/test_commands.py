@@ -190,5 +190,7 @@ def test_the_latest_correction_counts_and_one_that_changes_nothing_does_not() ->
         label(one, "ada", {"spans": [], "corrected": " New. "}, labelled_at="2026-01-02T00:00:00+00:00"),
         label(same, "ada", {"spans": [], "corrected": same.responses[0]}),
     ]
+    one = one.model_copy(update={"source_ids": ("d1", "d2")})
     (line,) = conversations({one.id: one, same.id: same}, made)
     assert [m["content"] for m in json.loads(line)["messages"]] == [compose(one.passage, one.prompt), "New."]
+    assert json.loads(line)["source_ids"] == ["d1", "d2"]

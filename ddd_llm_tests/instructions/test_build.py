@@ -129,6 +129,32 @@ def test_own_examples_need_the_recipe(tmp_path: Path) -> None:
     assert find_leaks(dataset.table) == []
 
 
+def test_own_examples_go_with_the_documents_they_were_made_from(tmp_path: Path) -> None:
+    rows = built().table.to_pylist()
+    by_split = {split: next(r["source_ids"][0] for r in rows if r["split"] == split) for split in ("train", "test")}
+    path = tmp_path / "mine.jsonl"
+    made_from = [[], [by_split["train"]], [by_split["test"]], ["erased"], [by_split["train"], "erased"]]
+    lines = [
+        {"messages": [{"role": "user", "content": f"Q{i}"}, {"role": "assistant", "content": "A"}], "source_ids": ids}
+        for i, ids in enumerate(made_from)
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    entry = OwnExamplesEntry(path=str(path), source=Governed.model_validate(RIGHTS))
+    dataset = built(SMALL.model_copy(update={"own_examples": (entry,)}), own=[read_own_examples(path)])
+    mine = [row for row in dataset.table.to_pylist() if row["task"] == "own"]
+    assert {json.loads(r["messages"])[0]["content"]: r["source_ids"][1:] for r in mine} == {
+        "Q0": [],
+        "Q1": made_from[1],
+    }
+    refused = {row["locator"]: row["reason"] for row in dataset.quarantine.to_pylist()}
+    assert refused == {
+        "mine.jsonl:3": "document_held_out",
+        "mine.jsonl:4": "document_not_curated",
+        "mine.jsonl:5": "document_not_curated",
+    }
+    assert find_leaks(dataset.table) == []
+
+
 def test_an_empty_corpus_gives_an_empty_dataset() -> None:
     dataset = built(documents=real_documents().slice(0, 0))
     assert dataset.table.num_rows == 0

@@ -5,9 +5,7 @@ Belongs here: the plan as data. Does not: what each part does (`merge`, `qa`, `j
 
 from __future__ import annotations
 
-from typing import Literal
-
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from ddd_llm.feedback.adjudication import AdjudicationPolicy
 from ddd_llm.feedback.agreement.disagreement import DisagreementPolicy
@@ -16,6 +14,7 @@ from ddd_llm.feedback.agreement.gold import GoldPolicy
 from ddd_llm.feedback.constructed import ConstructedConfig
 from ddd_llm.feedback.preferences.acceptance import AcceptancePolicy
 from ddd_llm.platform.approvals import Approvable
+from ddd_llm.platform.endpoint import EndpointPolicy
 from ddd_llm.platform.inputs import load_yaml
 from ddd_llm.platform.settings import Settings
 
@@ -45,29 +44,10 @@ class QaPolicy(BaseModel):
     )
 
 
-class JudgePolicy(BaseModel):
+class JudgePolicy(EndpointPolicy):
     """Who compares answers in place of people (RLAIF)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    kind: Literal["none", "local", "endpoint"] = Field(
-        default="none", description="none; the base model itself; an OpenAI-compatible endpoint."
-    )
-    url: str | None = Field(default=None, description="Of the endpoint, up to and with /v1.")
-    model: str | None = Field(default=None, description="Name of the model there.")
-    api_key_env: str | None = Field(default=None, description="Environment variable that holds the key, never the key.")
     items: int = Field(default=200, ge=0, description="Most items judged per batch.")
-    seconds: float = Field(default=60, gt=0, description="Longest wait for one answer.")
-    attempts: int = Field(default=4, ge=1, le=10, description="Per question, where the endpoint is busy or broken.")
-    most_tokens: int = Field(default=200_000, ge=1, description="Budget of a batch, questions and answers.")
-
-    @model_validator(mode="after")
-    def _endpoint_is_named(self) -> JudgePolicy:
-        if self.kind == "endpoint" and not (self.url and self.model):
-            raise ValueError("an endpoint needs its url and the model's name")
-        if self.url is not None and not self.url.startswith(("http://", "https://")):
-            raise ValueError("url must begin with http:// or https://")
-        return self
 
 
 class AlignmentPlan(Approvable):

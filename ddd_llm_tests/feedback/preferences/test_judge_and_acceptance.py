@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import threading
-import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -18,66 +14,22 @@ from ddd_llm.feedback.labels import Item
 from ddd_llm.feedback.preferences.acceptance import AcceptancePolicy, decide, draw, sampling_plan
 from ddd_llm.feedback.preferences.judge import EndpointJudge, JudgeError, judge_items, read_verdict
 from ddd_llm.feedback.preferences.policy import JudgePolicy
+from ddd_llm_tests.chat_server import Server, endpoint
 from ddd_llm_tests.feedback.samples import item
 
 KEY = "sk-planted-secret-key"
 
 
-class Server(ThreadingHTTPServer):
-    """Speaks the protocol; `script` says how it answers each request, by default by finding the word GOOD."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.seen: list[tuple[str, dict[str, str], dict[str, Any]]] = []
-        self.script: list[str] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/v1"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def log_message(self, *args: Any) -> None:
-        return
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.seen.append((self.path, dict(self.headers), body))
-        step = self.server.script.pop(0) if self.server.script else "judge"
-        if step.isdigit():
-            self.send_error(int(step))
-            return
-        if step == "slow":
-            time.sleep(1.5)
-        if step == "drop":
-            self.connection.close()
-            return
-        said = body["messages"][-1]["content"]
-        first = said.index("GOOD") < said.index("### Answer B") if "GOOD" in said else True
-        text = {"garbage": "I like both.", "always": "VERDICT: A"}.get(
-            step, f"So. **Verdict: {'A' if first else 'B'}**"
-        )
-        reply = {"choices": [{"message": {"content": text}}], "usage": {"total_tokens": 100}}
-        data = b"<html>" if step == "html" else json.dumps(reply).encode()
-        data = b" " * (2 << 20) if step == "huge" else data
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        try:
-            self.wfile.write(data)
-        except OSError:
-            return
-
-
 @pytest.fixture
 def server() -> Iterator[Server]:
-    made = Server()
-    threading.Thread(target=made.serve_forever, daemon=True).start()
-    yield made
-    made.shutdown()
-    made.server_close()
+    """Prefers the answer with the word GOOD."""
+
+    def verdict(said: str) -> str:
+        first = said.index("GOOD") < said.index("### Answer B") if "GOOD" in said else True
+        return f"So. **Verdict: {'A' if first else 'B'}**"
+
+    with endpoint(verdict, {"garbage": "I like both.", "always": "VERDICT: A"}) as made:
+        yield made
 
 
 def judge(server: Server, **changes: Any) -> EndpointJudge:
