@@ -6,6 +6,7 @@ Belongs here: their trainings and figures. Does not: rows (`_fine_grained_data`)
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ def qa(bench: Bench) -> dict[str, Any]:
     """Part qa."""
     chosen = bench.chosen
     records = qa_records(chosen.data)
-    tables = qa_tables(records, bench.folder, 900)
+    tables = qa_tables(records, bench.folder, chosen.qa_passage)
     models: dict[str, TrainingJob] = {}
     for name, kind in BUILT_IN.items():
         source = tables["feedback"] if kind.granularity else tables["pairs"]
@@ -89,7 +90,7 @@ def qa(bench: Bench) -> dict[str, Any]:
         "dense": {"rewards": {**fine, "holistic": {"weight": 0.0}}, "lam": 0.95, "kl_weight": 0.3},
         "holistic": {"rewards": {**watched, "holistic": {"weight": 1.0}}, "lam": 0.99, "kl_weight": 0.2},
     }
-    steps_per_rollout = 2 * 16 // 8
+    steps_per_rollout = chosen.qa_passes * 16 // 8
     jobs = {
         arm: bench.policy(
             f"qa-rl-{arm}",
@@ -99,12 +100,12 @@ def qa(bench: Bench) -> dict[str, Any]:
             steps=chosen.qa_rollouts * steps_per_rollout,
             prompts=4,
             samples=4,
-            passes=2,
+            passes=chosen.qa_passes,
             batch_size=8,
-            max_new_tokens=80,
-            max_length=420,
+            max_new_tokens=chosen.qa_tokens,
+            max_length=120 + chosen.qa_passage // 3,
             critic_layers=chosen.critic_layers,
-            held_out_prompts=64,
+            held_out_prompts=chosen.qa_held_out,
             **how,
         )
         for arm, how in arms.items()
@@ -146,8 +147,9 @@ def qa(bench: Bench) -> dict[str, Any]:
 
 
 def rouge_l(reference: str, answer: str) -> float:
-    """ROUGE-L's F1 of lower-cased words (Lin 2004): the longest common subsequence."""
-    one, other = reference.lower().split(), answer.lower().split()
+    """ROUGE-L's F1 (Lin 2004): the longest common subsequence of lower-cased words. Of texts without line breaks, as these are
+    read, ROUGE-Lsum is the same."""
+    one, other = (re.findall(r"[a-z0-9]+", text.lower()) for text in (reference, answer))
     if not one or not other:
         return 0.0
     row = [0] * (len(other) + 1)

@@ -16,14 +16,18 @@ from ddd_llm.store.session import Held
 GROUP = "evaluation"
 OWNER = "ml-engineering"
 BEFORE = "supervised"
+MEMORISATION_BOUNDS = ("recited_excess_at_most", "loss_gap_at_most")
 
 
 def _memorisation_config(settings: Settings) -> Config:
+    from ddd_llm.evaluation.gate import load_gate
     from ddd_llm.evaluation.recipe import EvaluationRecipe
 
     recipe = load_section(settings.recipe, "evaluation", EvaluationRecipe)
     decoding = recipe.generation.model_dump(mode="json", include={"dtype", "device"})
-    return {"probe": recipe.memorisation.model_dump(mode="json"), "decoding": decoding}
+    # The bounds too: a verdict by earlier ones must not let a model through once they are stricter.
+    bounds = load_gate(settings).model_dump(mode="json", include=set(MEMORISATION_BOUNDS))
+    return {"probe": recipe.memorisation.model_dump(mode="json"), "decoding": decoding, "bounds": bounds}
 
 
 @lineage_asset(
@@ -75,20 +79,18 @@ def memorisation_report(step: Step) -> None:
 def memorisation_check(
     held: Held, store: ArtifactStore, settings: Settings
 ) -> dict[str, tuple[bool, str, dict[str, object]]]:
-    """Holds the figures of the record against the gate's bounds; what could not be measured fails."""
-    from ddd_llm.evaluation.gate import load_gate
-
-    policy = load_gate(settings)
+    """Holds the figures of the record against the bounds that the gate had; what could not be measured fails."""
+    most_excess, most_gap = (held.record.config["bounds"][name] for name in MEMORISATION_BOUNDS)
     found = held.record.summary
     high, gap = found.get("recited_excess_high"), found.get("loss_gap")
     if high is None or gap is None:
         return {"not_memorised": (False, "no example could be asked about, so nothing is known", {})}
-    passed = high <= policy.recited_excess_at_most and gap <= policy.loss_gap_at_most
+    passed = high <= most_excess and gap <= most_gap
     said = (
         f"of {found['pairs_asked']} pairs, {found['recited_of_trained']} that it was trained on are recited and "
         f"{found['recited_of_held_out']} held out: excess {found['recited_excess']:+.3f}, upper "
-        f"bound {high:.3f} (at most {policy.recited_excess_at_most}); held-out answers {gap:+.3f} nats per token less expected "
-        f"(at most {policy.loss_gap_at_most})"
+        f"bound {high:.3f} (at most {most_excess}); held-out answers {gap:+.3f} nats per token less expected "
+        f"(at most {most_gap})"
     )
     return {"not_memorised": (passed, said, {"excess": found["recited_excess"], "gap": gap})}
 
@@ -131,6 +133,7 @@ def red_team_report(step: Step) -> None:
     """
     from ddd_llm.evaluation.generate import GenerationConfig, answers_for
     from ddd_llm.evaluation.red_team import (
+        SUITE,
         AttackError,
         declared,
         judge,
@@ -146,6 +149,8 @@ def red_team_report(step: Step) -> None:
         attacks = read_attacks(suites(step.settings), [gap.id for gap in gaps])
     except AttackError as error:
         raise InputError(str(error)) from error
+    if not attacks:
+        raise InputError(f"{step.settings.assets / SUITE}: there is no attack, so nothing could be told of any model")
     adapters = {BEFORE: "sft_model", "dpo": "dpo_model", "rlhf": "rlhf_model"}
     models = {"base": None} | {
         name: step.checkout(step.held(asset), "adapter/", name) for name, asset in adapters.items()

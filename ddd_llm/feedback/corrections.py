@@ -33,6 +33,7 @@ def conversations(items: Mapping[str, Item], labels: Iterable[Label]) -> list[st
             said = {
                 "messages": [asked, {"role": "assistant", "content": corrected}],
                 "source_ids": list(item.source_ids),
+                "guideline": f"{label.guideline} {label.guideline_version}",
             }
             lines.append(json.dumps(said, ensure_ascii=False))
     return lines

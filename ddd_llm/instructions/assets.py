@@ -36,6 +36,11 @@ EXAMPLE_COLUMNS = {
     "component": "Modules and near-duplicates that stay in one split.",
     "generator": "What made it, and in which version (generator_version).",
 }
+DATASET_COLUMNS = {
+    **EXAMPLE_COLUMNS,
+    "author": "program, model or person.",
+    "guideline": "Guideline and version that a person wrote it under; null where there was none.",
+}
 
 
 def _candidate_config(settings: Settings) -> Config:
@@ -127,7 +132,7 @@ ALL_CHECKS = {**CHECKS, **COVERAGE}
     inputs=["instruction_candidates", "synthetic_candidates", "curated_documents", "similar_documents"],
     config=_dataset_config,
     checks=tuple(CHECKS),
-    columns=EXAMPLE_COLUMNS,
+    columns=DATASET_COLUMNS,
 )
 def instruction_dataset(step: Step) -> None:
     """The instruction pairs to train, validate and test on.

@@ -37,6 +37,8 @@ EXAMPLES_SCHEMA = pa.schema(
         ("component", pa.string()),
         ("generator", pa.string()),
         ("generator_version", pa.string()),
+        ("author", pa.string()),  # program, model, person
+        ("guideline", pa.string()),  # name and version that a person wrote it under; null where there was none
     ]
 )
 _WEIGHTS = {
@@ -167,11 +169,11 @@ def build_dataset(
     for split in SPLITS:
         mine = [row for row in placed if row["split"] == split]
         ids, dropped = select(_items(mine), config.quota(split))
-        chosen += [row for row in mine if row["id"] in ids]
+        chosen += [{**row, "author": "program"} for row in mine if row["id"] in ids]
         reasons |= dropped
     prompts = {json.loads(row["messages"])[0]["content"] for row in chosen}
     taken, dropped = _synthetic(written, plan, prompts, round(config.train_size * config.synthetic_share))
-    chosen += taken
+    chosen += [{**row, "author": "model"} for row in taken]
     reasons |= dropped
     curated = set(documents["id"].to_pylist())
     held_out = {document for document, split in plan.split.items() if split != "train"}
@@ -261,22 +263,24 @@ def _own_rows(examples: OwnExamples, repeat: int) -> list[dict[str, Any]]:
     source."""
     module = f"{OWN_TASK}:{examples.name}"
     rows: dict[str, dict[str, Any]] = {}
-    for conversation, documents in zip(examples.conversations, examples.sources, strict=True):
-        source = example_id(OWN_TASK, [module], conversation)
+    for conversation in examples.conversations:
+        source = example_id(OWN_TASK, [module], conversation.messages)
         for turn in range(repeat):
-            identity = source if turn == 0 else example_id(OWN_TASK, [module, str(turn)], conversation)
+            identity = source if turn == 0 else example_id(OWN_TASK, [module, str(turn)], conversation.messages)
             rows[identity] = {
                 "id": identity,
                 "task": OWN_TASK,
                 "split": "train",
                 "slice": "closed_book",
-                "messages": json.dumps(list(conversation), ensure_ascii=False),
+                "messages": json.dumps(list(conversation.messages), ensure_ascii=False),
                 "facts": json.dumps({"task": OWN_TASK}),
-                "source_ids": [source, *documents],
+                "source_ids": [source, *conversation.source_ids],
                 "package": OWN_TASK,
                 "module": module,
                 "component": module,
                 "generator": OWN_TASK,
                 "generator_version": "1",
+                "author": "person",
+                "guideline": conversation.guideline,
             }
     return list(rows.values())

@@ -7,7 +7,7 @@ decision to mix them in: that is the recipe's (`DatasetConfig.own_examples`), an
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -33,27 +33,36 @@ Messages = tuple[dict[str, str], ...]
 
 
 @dataclass(frozen=True)
+class Conversation:
+    """One line of a file.
+
+    Attributes:
+        line: its number, from 1.
+        messages: its turns.
+        source_ids: documents of the corpus that it says it was made from.
+        guideline: name and version of the guideline that it was written under; None where there was none.
+    """
+
+    line: int
+    messages: Messages
+    source_ids: tuple[str, ...] = ()
+    guideline: str | None = None
+
+
+@dataclass(frozen=True)
 class OwnExamples:
-    """Conversations of one file (its name without folder), in order; of each its line and the ids of the documents it says it was
-    made from; and the lines refused."""
+    """Conversations of one file (its name without folder), in order, and the lines refused."""
 
     name: str
-    conversations: tuple[Messages, ...]
-    lines: tuple[int, ...]
-    sources: tuple[tuple[str, ...], ...]
+    conversations: tuple[Conversation, ...]
     quarantine: pa.Table
 
-    def only(self, kept: Sequence[int], refused: Sequence[Mapping[str, Any]] = ()) -> OwnExamples:
-        """The conversations at some places, with more refused lines."""
-        return replace(
-            self,
-            conversations=tuple(self.conversations[i] for i in kept),
-            lines=tuple(self.lines[i] for i in kept),
-            sources=tuple(self.sources[i] for i in kept),
-            quarantine=pa.concat_tables(
-                [self.quarantine, pa.Table.from_pylist(list(refused), schema=QUARANTINE_SCHEMA)]
-            ),
-        )
+    def without(self, refused: Mapping[int, Mapping[str, Any]]) -> OwnExamples:
+        """The others, and why those at some lines are refused: source, reason and detail of each."""
+        rows = [{"locator": f"{self.name}:{line}", **why} for line, why in sorted(refused.items())]
+        kept = tuple(one for one in self.conversations if one.line not in refused)
+        more = pa.Table.from_pylist(rows, schema=QUARANTINE_SCHEMA)
+        return OwnExamples(self.name, kept, pa.concat_tables([self.quarantine, more]))
 
 
 class _RefusedLine(Exception):
@@ -64,29 +73,23 @@ class _RefusedLine(Exception):
 
 
 def read_own_examples(path: str | Path) -> OwnExamples:
-    """Read conversations `{"messages": [{"role", "content"}, ...]}`, one per line; `source_ids` beside them lists documents
-    of the corpus that a conversation was made from.
+    """Read conversations `{"messages": [{"role", "content"}, ...]}`, one per line, with what else a `Conversation` has
+    beside them.
 
     A conversation may begin with a system message, then user and assistant take turns, and the assistant has the last
     word. Lines that do not fit are quarantined (`source, locator, reason, detail, offset`; no text) and the rest is
-    kept. Memory
-    stays bounded: a line over 1 MiB is refused without being held.
+    kept. Memory stays bounded: a line over 1 MiB is refused without being held.
 
     Raises:
         OSError: the file cannot be read.
     """
     path = Path(path)
-    kept: list[Messages] = []
-    lines: list[int] = []
-    sources: list[tuple[str, ...]] = []
+    kept: list[Conversation] = []
     refused: list[dict[str, Any]] = []
     with path.open("rb") as stream:
         for number, offset, line in _lines(stream):
             try:
-                conversation, documents = _conversation(line)
-                kept.append(conversation)
-                lines.append(number)
-                sources.append(documents)
+                kept.append(_conversation(number, line))
             except _RefusedLine as refusal:
                 refused.append(
                     {
@@ -97,8 +100,7 @@ def read_own_examples(path: str | Path) -> OwnExamples:
                         "offset": offset,
                     }
                 )
-    quarantine = pa.Table.from_pylist(refused, schema=QUARANTINE_SCHEMA)
-    return OwnExamples(path.name, tuple(kept), tuple(lines), tuple(sources), quarantine)
+    return OwnExamples(path.name, tuple(kept), pa.Table.from_pylist(refused, schema=QUARANTINE_SCHEMA))
 
 
 def permitted(examples: OwnExamples, source: str, permissions: Permissions, masks: Masks) -> OwnExamples:
@@ -107,18 +109,15 @@ def permitted(examples: OwnExamples, source: str, permissions: Permissions, mask
     Those held back are quarantined with the reason. To permissions and consents a conversation is the document
     `FILE:LINE` of `source`.
     """
-    kept: list[int] = []
-    held_back: list[dict[str, Any]] = []
-    for place, line in enumerate(examples.lines):
-        locator = f"{examples.name}:{line}"
-        against = permissions.objection(source, locator)
-        if against is None:
-            kept.append(place)
-        else:
-            held_back.append({"source": source, "locator": locator, "reason": against[0], "detail": against[1]})
-    left = examples.only(kept, held_back)
+    held_back: dict[int, dict[str, str]] = {}
+    for one in examples.conversations:
+        against = permissions.objection(source, f"{examples.name}:{one.line}")
+        if against is not None:
+            held_back[one.line] = {"source": source, "reason": against[0], "detail": against[1]}
+    left = examples.without(held_back)
     masked = [
-        tuple({**turn, "content": masks.apply(turn["content"])[0]} for turn in turns) for turns in left.conversations
+        replace(one, messages=tuple({**turn, "content": masks.apply(turn["content"])[0]} for turn in one.messages))
+        for one in left.conversations
     ]
     return replace(left, conversations=tuple(masked))
 
@@ -128,20 +127,16 @@ def resting_on(examples: OwnExamples, curated: Set[str], held_out: Set[str]) -> 
 
     Refused lines have the reason `document_not_curated` or `document_held_out`.
     """
-    kept: list[int] = []
-    refused: list[dict[str, Any]] = []
-    for place, (line, sources) in enumerate(zip(examples.lines, examples.sources, strict=True)):
-        head = {"source": "own", "locator": f"{examples.name}:{line}"}
-        if absent := sorted(set(sources) - curated):
-            detail = f"made from a document that is not in the curated corpus: {absent[0]}"
-            refused.append({**head, "reason": "document_not_curated", "detail": detail})
-        elif tested := sorted(set(sources) & held_out):
-            refused.append(
-                {**head, "reason": "document_held_out", "detail": f"made from a held-out document: {tested[0]}"}
-            )
+    refused: dict[int, dict[str, str]] = {}
+    for one in examples.conversations:
+        if absent := sorted(set(one.source_ids) - curated):
+            why = ("document_not_curated", f"made from a document that is not in the curated corpus: {absent[0]}")
+        elif tested := sorted(set(one.source_ids) & held_out):
+            why = ("document_held_out", f"made from a held-out document: {tested[0]}")
         else:
-            kept.append(place)
-    return examples.only(kept, refused)
+            continue
+        refused[one.line] = {"source": "own", "reason": why[0], "detail": why[1]}
+    return examples.without(refused)
 
 
 def _lines(stream: BinaryIO) -> Iterator[tuple[int, int, bytes | None]]:
@@ -157,7 +152,7 @@ def _lines(stream: BinaryIO) -> Iterator[tuple[int, int, bytes | None]]:
         offset += size
 
 
-def _conversation(line: bytes | None) -> tuple[Messages, tuple[str, ...]]:
+def _conversation(number: int, line: bytes | None) -> Conversation:
     if line is None:
         raise _RefusedLine("line_too_long", f"line is longer than {MAX_LINE_BYTES} bytes")
     try:
@@ -167,12 +162,16 @@ def _conversation(line: bytes | None) -> tuple[Messages, tuple[str, ...]]:
     if not text.strip():
         raise _RefusedLine("empty_line", "line holds no JSON value")
     value = _parse(text)
-    if not isinstance(value, dict) or not {"messages"} <= set(value) <= {"messages", "source_ids"}:
-        raise _RefusedLine("wrong_shape", 'expected an object with "messages", a list, and perhaps "source_ids"')
-    sources = value.get("source_ids", [])
+    if not isinstance(value, dict) or not {"messages"} <= set(value) <= {"messages", "source_ids", "guideline"}:
+        raise _RefusedLine(
+            "wrong_shape", 'expected an object with "messages", and perhaps "source_ids" and "guideline"'
+        )
+    sources, guideline = value.get("source_ids", []), value.get("guideline")
     if not isinstance(sources, list) or not all(isinstance(name, str) and name for name in sources):
         raise _RefusedLine("wrong_shape", "source_ids is a list of ids of documents")
-    return _messages(value["messages"]), tuple(dict.fromkeys(sources))
+    if guideline is not None and (not isinstance(guideline, str) or not guideline.strip()):
+        raise _RefusedLine("wrong_shape", "guideline is name and version, as one text")
+    return Conversation(number, _messages(value["messages"]), tuple(dict.fromkeys(sources)), guideline)
 
 
 def _parse(text: str) -> Any:

@@ -194,3 +194,4 @@ def test_the_latest_correction_counts_and_one_that_changes_nothing_does_not() ->
     (line,) = conversations({one.id: one, same.id: same}, made)
     assert [m["content"] for m in json.loads(line)["messages"]] == [compose(one.passage, one.prompt), "New."]
     assert json.loads(line)["source_ids"] == ["d1", "d2"]
+    assert json.loads(line)["guideline"] == f"{made[1].guideline} {made[1].guideline_version}"

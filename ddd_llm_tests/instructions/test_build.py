@@ -135,7 +135,11 @@ def test_own_examples_go_with_the_documents_they_were_made_from(tmp_path: Path) 
     path = tmp_path / "mine.jsonl"
     made_from = [[], [by_split["train"]], [by_split["test"]], ["erased"], [by_split["train"], "erased"]]
     lines = [
-        {"messages": [{"role": "user", "content": f"Q{i}"}, {"role": "assistant", "content": "A"}], "source_ids": ids}
+        {
+            "messages": [{"role": "user", "content": f"Q{i}"}, {"role": "assistant", "content": "A"}],
+            "source_ids": ids,
+            "guideline": "g 2",
+        }
         for i, ids in enumerate(made_from)
     ]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
@@ -146,6 +150,7 @@ def test_own_examples_go_with_the_documents_they_were_made_from(tmp_path: Path) 
         "Q0": [],
         "Q1": made_from[1],
     }
+    assert {(row["author"], row["guideline"]) for row in mine} == {("person", "g 2")}
     refused = {row["locator"]: row["reason"] for row in dataset.quarantine.to_pylist()}
     assert refused == {
         "mine.jsonl:3": "document_held_out",

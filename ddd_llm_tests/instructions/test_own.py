@@ -34,6 +34,7 @@ GOOD = line(("user", "Hi"), ("assistant", "Hello"))
         (b'{"source_ids": []}', "wrong_shape"),
         (GOOD[:-1] + b', "source_ids": "d1"}', "wrong_shape"),
         (GOOD[:-1] + b', "source_ids": [""]}', "wrong_shape"),
+        (GOOD[:-1] + b', "guideline": 3}', "wrong_shape"),
         (b'{"messages": []}', "wrong_turns"),
         (b'{"messages": ["x"]}', "wrong_message"),
         (line(("tool", "x")), "wrong_message"),
@@ -70,7 +71,7 @@ def test_a_conversation_with_system_and_several_turns_is_kept(tmp_path: Path) ->
     turns = [("system", "s"), ("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d")]
     path.write_bytes(line(*turns) + b"\r\n")
     (conversation,) = read_own_examples(path).conversations
-    assert [(m["role"], m["content"]) for m in conversation] == turns
+    assert [(m["role"], m["content"]) for m in conversation.messages] == turns
 
 
 def test_an_empty_file_holds_nothing(tmp_path: Path) -> None:
@@ -107,4 +108,4 @@ def test_a_conversation_needs_the_permission_that_a_document_needs(
     assert (len(own.conversations), own.quarantine["reason"].to_pylist()) == (kept, reasons)
     assert set(own.quarantine["locator"].to_pylist()) <= {"mine.jsonl:1", "mine.jsonl:2"}
     if not rights:
-        assert own.conversations[0][0]["content"] == "Write to <EMAIL>"
+        assert own.conversations[0].messages[0]["content"] == "Write to <EMAIL>"

@@ -227,6 +227,7 @@ def test_train_alone_takes_what_a_model_wrote_up_to_its_share() -> None:
     made = dataset(table)
     rows = [row for row in made.table.to_pylist() if row["task"] == "synthetic"]
     assert {row["split"] for row in rows} == {"train"} and 0 < len(rows) <= 30
+    assert {row["author"] for row in rows} == {"model"} and "program" in made.table["author"].to_pylist()
     reasons = {row["id"]: row["reason"] for row in made.decisions.to_pylist()}
     mine = Counter(reasons[name] for name in table["id"].to_pylist())
     assert mine["held_out_document"] > 0 and mine[None] == len(rows)

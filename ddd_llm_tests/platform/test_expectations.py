@@ -54,6 +54,7 @@ def examples(count: int = 60) -> pa.Table:
         "messages": [json.dumps(messages)] * count,
         "facts": ["{}"] * count,
         "source_ids": [["a", "b"]] * count,
+        "author": ["program"] * count,
     }
     return pa.table(columns)
 
