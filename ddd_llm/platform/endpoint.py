@@ -18,6 +18,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 _MOST_BYTES = 1 << 20
+_GIVEN_UP_AFTER = 5
 
 
 class EndpointPolicy(BaseModel):
@@ -61,7 +62,8 @@ class Reply:
 
 
 class Endpoint:
-    """A model behind an endpoint. It is asked greedily.
+    """A model behind an endpoint. It is asked greedily, and no more once it left several questions in a row without an answer:
+    the rest of a batch then fails at once instead of after hours.
 
     Raises:
         ValueError: the environment variable that should hold the key is not set.
@@ -71,6 +73,7 @@ class Endpoint:
         self.name = f"{policy.model}"
         self._policy = policy
         self._wait = wait
+        self._unanswered = 0
         self._headers = {"Content-Type": "application/json"}
         if policy.api_key_env:
             key = os.environ.get(policy.api_key_env)
@@ -88,8 +91,12 @@ class Endpoint:
             "temperature": 0,
             "max_tokens": max_tokens,
         }
+        if self._unanswered >= _GIVEN_UP_AFTER:
+            raise EndpointError("failed", f"given up: {self._unanswered} questions in a row had no answer")
         sent = json.dumps(body).encode()
+        self._unanswered += 1
         answer = self._post(sent)
+        self._unanswered = 0
         try:
             reply = json.loads(answer)
             text = reply["choices"][0]["message"]["content"]

@@ -178,6 +178,13 @@ def test_an_endpoints_tokens_count_against_the_budget(server: Server, monkeypatc
     assert made.decisions["reason"].to_pylist()[3:] == ["budget_spent"] * 2
 
 
+def test_an_endpoint_that_stays_silent_is_given_up(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.script = ["503"] * 60
+    made = by_endpoint(server, monkeypatch, 12, attempts=3)
+    assert set(made.decisions["reason"].to_pylist()) == {"writer_failed"}
+    assert len(server.seen) == 5 * 3, "the sixth question is not asked any more"
+
+
 def test_an_endpoint_is_named_and_its_key_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValidationError, match="url"):
         SyntheticConfig(kind="endpoint", model="m")
