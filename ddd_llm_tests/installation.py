@@ -131,7 +131,7 @@ def install(root: Path) -> Installation:
         "memorisation": {"examples": 8, "max_length": 4096},
     }
     recipe["synthetic"] |= {"documents": 8, "answer_tokens": 8}
-    recipe["learning_curve"] = {"fractions": [0.25, 0.5], "held_out": 8}
+    recipe["learning_curve"] = {"fractions": [0.5], "held_out": 8}
     recipe["feedback"] |= {"prompts": 6, "max_new_tokens": 4, "max_length": 2048, "threads": 1}
     (root / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     shutil.copytree(CHECKOUT / "assets", root / "assets")

@@ -196,7 +196,7 @@ def test_every_model_was_attacked_listened_to_and_asked_to_recite(installation: 
     curve = session.head("learning_curve")
     assert curve is not None
     trained_on = store.read_table(session.read("sft_model").record.tables["trained_on"]).num_rows
-    assert [gain["to"] for gain in curve.record.summary["gains"]] == [trained_on // 4, trained_on // 2, trained_on]
+    assert [gain["to"] for gain in curve.record.summary["gains"]] == [trained_on // 2, trained_on]
     asked = session.head("memorisation_report")
     assert asked is not None
     probes = store.read_table(asked.record.tables["probes"]).to_pylist()

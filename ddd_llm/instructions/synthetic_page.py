@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from ddd_llm.corpus.tables import counts
 from ddd_llm.instructions.report import SHOWN, example_sample
-from ddd_llm.instructions.synthetic import Synthetic, SyntheticConfig
+from ddd_llm.instructions.synthetic import Synthetic
+from ddd_llm.instructions.writers import SyntheticConfig
 from ddd_llm.platform.plots import funnel
 from ddd_llm.platform.report import KeyFigure, Page, Sample
 from ddd_llm.platform.step import Step

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ddd_llm.instructions.synthetic import Shown, SyntheticConfig, Written, messages_for
+from ddd_llm.instructions.writers import Shown, SyntheticConfig, Written, messages_for
 from ddd_llm.training.recipe import MachineRecipe
 from ddd_llm.training.sampler import Decoding, Sampler
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ddd_llm.platform.cluster import GPU_POOL, gpu_tags
@@ -17,7 +16,7 @@ from ddd_llm.store.session import Held
 from ddd_llm.training.steps import OWNER
 
 if TYPE_CHECKING:
-    from ddd_llm.instructions.synthetic import SyntheticConfig, Writer
+    from ddd_llm.instructions.writers import Remembering, SyntheticConfig
 
 GROUP = "instructions"
 CHECKS = {
@@ -26,7 +25,7 @@ CHECKS = {
 
 
 def _config(settings: Settings) -> Config:
-    from ddd_llm.instructions.synthetic import SyntheticConfig
+    from ddd_llm.instructions.writers import SyntheticConfig
 
     return load_section(settings.recipe, "synthetic", SyntheticConfig).model_dump(mode="json")
 
@@ -52,36 +51,51 @@ def synthetic_candidates(step: Step) -> None:
     OpenAI-compatible endpoint. Off (`kind: none`) unless the recipe's `synthetic` section says who writes.
 
     Each names its document and its writer. What is not in the form asked for, or whose answer has words that the passage lacks,
-    is dropped with the reason; tokens per example kept say what one costs.
+    is dropped with the reason; tokens per example kept say what one costs. What was written about a passage is not asked
+    for again when documents join the corpus.
     """
-    from ddd_llm.instructions.synthetic import SyntheticConfig, choose_documents, write
+    from ddd_llm.instructions.synthetic import choose_documents, write
     from ddd_llm.instructions.synthetic_page import report_synthetic
+    from ddd_llm.instructions.writers import SyntheticConfig
     from ddd_llm.training.errors import TrainingError
 
     config = SyntheticConfig.model_validate(step.config)
     documents = choose_documents(step.table("curated_documents", columns=["id", "locator", "text"]), config)
     try:
         with step.timed("write"):
-            writer = _writer(config, step.checkout(step.held("base_model"), "model/", "base")) if documents else None
+            writer = _writer(step, config) if documents else None
             made = write(documents, writer, config, step.progress("documents"))
     except TrainingError as error:
         raise refuse(error, retry=error.retry) from error
     step.put_table("candidates", made.table)
     step.put_table("decisions", made.decisions)
+    step.put_table("replies", made.replies)
+    if writer:
+        step.log.info(
+            f"{step.node.name}: {writer.asked} of {len(documents)} passages were asked about, the others before"
+        )
     report_synthetic(step, made, config, writer.name if writer else None)
 
 
-def _writer(config: SyntheticConfig, base: Path) -> Writer:
+def _writer(step: Step, config: SyntheticConfig) -> Remembering:
+    # With what the same writer wrote when this asset was last made.
+    from ddd_llm.instructions.writers import EndpointWriter, Remembering, Written
+
     if config.kind == "local":
         from ddd_llm.training.local_writer import LocalWriter
 
-        return LocalWriter(base, config)
-    from ddd_llm.instructions.synthetic import EndpointWriter
-
-    try:
-        return EndpointWriter(config)
-    except ValueError as error:
-        raise InputError(str(error)) from error
+        writer = LocalWriter(step.checkout(step.held("base_model"), "model/", "base"), config)
+    else:
+        try:
+            writer = EndpointWriter(config)
+        except ValueError as error:
+            raise InputError(str(error)) from error
+    known = {}
+    before = step.previous()
+    if before is not None and before.record.summary.get("writer") == writer.name:
+        rows = step.store.read_table(before.record.tables["replies"]).to_pylist()
+        known = {row["passage"]: Written(row["text"], row["tokens"]) for row in rows}
+    return Remembering(writer, known)
 
 
 @lineage_check(asset="synthetic_candidates", checks=CHECKS)

@@ -231,6 +231,6 @@ def test_batches_are_prepared_one_by_one_before_the_rest() -> None:
     assert "reward_models" not in last.assets
     assert [(r.partition, r.assets) for r in after] == [
         *((kind, ("reward_models",)) for kind in ("completeness", "factuality", "holistic", "relevance")),
-        (None, ("rlhf_model", "red_team_report")),
+        (None, ("rlhf_model", "red_team_report", "tone_report")),
     ]
     assert [job_of(r.assets) for r in (last, after[0], after[-1])] == [LINEAGE, VARIANTS, ALIGNMENT]

@@ -19,16 +19,8 @@ from ddd_llm.instructions.candidates import CANDIDATES_SCHEMA
 from ddd_llm.instructions.leakage import find_leaks
 from ddd_llm.instructions.prompts import estimate_tokens, passage_of, question_of
 from ddd_llm.instructions.split import SplitConfig
-from ddd_llm.instructions.synthetic import (
-    EndpointWriter,
-    Shown,
-    Synthetic,
-    SyntheticConfig,
-    Written,
-    checked,
-    choose_documents,
-    write,
-)
+from ddd_llm.instructions.synthetic import Synthetic, checked, choose_documents, write
+from ddd_llm.instructions.writers import EndpointWriter, Remembering, Shown, SyntheticConfig, Written
 from ddd_llm.training.local_writer import LocalWriter
 from ddd_llm_tests.chat_server import Server, endpoint
 from ddd_llm_tests.instructions.samples import no_pairs, real_candidates, real_documents
@@ -116,6 +108,24 @@ def test_the_budget_ends_it_and_every_document_has_a_decision() -> None:
     assert [row["id"] for row in made.decisions.to_pylist()] == [f"d{i}" for i in range(9)]
     nothing = write(notes(2), None, SyntheticConfig())
     assert set(nothing.decisions["reason"].to_pylist()) == {"nobody_writes"} and nothing.tokens == 0
+
+
+def test_what_was_written_before_is_not_asked_for_again() -> None:
+    first = write(notes(5), Fixed(), CONFIG)
+    assert first.replies["text"].to_pylist() and set(first.replies["id"].to_pylist()) == {f"d{i}" for i in range(5)}
+    known = {row["passage"]: Written(row["text"], row["tokens"]) for row in first.replies.to_pylist()}
+    asked: list[str] = []
+
+    class Asked(Fixed):
+        def __call__(self, shown: Any) -> list[Written]:
+            asked.extend(document.id for document in shown)
+            return super().__call__(shown)
+
+    remembering = Remembering(Asked(), known)
+    again = write(notes(7), remembering, CONFIG)
+    assert asked == ["d5", "d6"] and remembering.asked == 2
+    whole = write(notes(7), Fixed(), CONFIG)
+    assert again == whole
 
 
 def test_the_same_question_is_kept_once() -> None:
