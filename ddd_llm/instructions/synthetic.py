@@ -163,7 +163,15 @@ def checked(text: str, passage: str, config: SyntheticConfig) -> tuple[tuple[str
 
 
 def _words(text: str) -> set[str]:
-    return set(_WORD.findall(text.lower())) - _COMMON
+    return {_stem(word) for word in _WORD.findall(text.lower()) if word not in _COMMON}
+
+
+def _stem(word: str) -> str:
+    # "Return" in a passage is "returns" in an answer; what else endings tell apart does not matter here.
+    for ending in ("ing", "ed", "es", "s"):
+        if word.endswith(ending) and len(word) - len(ending) >= 3:
+            return word[: -len(ending)].rstrip("e")
+    return word.rstrip("e") if len(word) > 3 else word
 
 
 def _share(text: str, there: set[str]) -> float:

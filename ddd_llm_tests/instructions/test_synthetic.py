@@ -57,6 +57,7 @@ def notes(count: int) -> list[Shown]:
             "question: Where is it, the archive?\n\nANSWER: In Ghent; Marie Peeters has the key.\n\nQuestion: More?",
             None,
         ),
+        ("Question: Who opens the archive?\nAnswer: Marie has keys of archives.", None),
         ("Where is the archive? In Ghent.", "other_form"),
         ("", "other_form"),
         ("Question: The archive.\nAnswer: It is in Ghent.", "no_question"),
