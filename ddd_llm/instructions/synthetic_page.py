@@ -52,5 +52,7 @@ def report_synthetic(step: Step, made: Synthetic, config: SyntheticConfig, write
     page.heading("Kept")
     page.samples([example_sample(row) for row in made.table.slice(0, _MOST).to_pylist()])
     page.heading("Not kept")
-    page.samples([Sample(reason, {"written": text}) for reason, text in made.refused[:_MOST]])
+    page.samples(
+        [Sample(f"{reason}: {' '.join(text.split())[:90]}", {"written": text}) for reason, text in made.refused[:_MOST]]
+    )
     step.put_report(page.html())
