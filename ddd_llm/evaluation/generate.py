@@ -22,6 +22,8 @@ from typing import Any, Literal
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
+from ddd_llm.training.machine import multiplies_bf16
+
 SCHEMA = pa.schema(
     [("id", pa.string()), ("answer", pa.string()), ("tokens", pa.int32()), ("finish_reason", pa.string())]
 )
@@ -42,7 +44,11 @@ class GenerationConfig(BaseModel):
         default=1024, ge=1, description="a longer prompt is not asked: its answer is empty and says why"
     )
     batch_size: int = Field(default=32, ge=1, description="prompts decoded together")
-    dtype: Literal["bfloat16", "float32"] = Field(default="bfloat16", description="of the weights and activations")
+    dtype: Literal["auto", "bfloat16", "float32"] = Field(
+        default="auto",
+        description="of the weights and activations; auto: bfloat16 where the processor multiplies it natively. Answers may "
+        "differ between the two, so pin it where they must not",
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto: a GPU when there is one")
 
 
@@ -145,9 +151,11 @@ def load_model(model_dir: Path, adapters: Mapping[str, Path], config: Generation
     from transformers import AutoModelForCausalLM
 
     device = ("cuda" if torch.cuda.is_available() else "cpu") if config.device == "auto" else config.device
+    kind = config.dtype if config.dtype != "auto" else "bfloat16" if multiplies_bf16(device) else "float32"
+    dtype = getattr(torch, kind)
     model: Any = AutoModelForCausalLM.from_pretrained(
         model_dir,
-        dtype=getattr(torch, config.dtype),
+        dtype=dtype,
         local_files_only=True,
         use_safetensors=True,
         trust_remote_code=False,
@@ -163,7 +171,7 @@ def load_model(model_dir: Path, adapters: Mapping[str, Path], config: Generation
             model.load_adapter(str(folder), **how)
         else:
             model = PeftModel.from_pretrained(model, str(folder), **how)
-    return model.to(device=device, dtype=getattr(torch, config.dtype)).eval()
+    return model.to(device=device, dtype=dtype).eval()
 
 
 def as_model(model: Any, adapter: str | None, has_adapters: bool) -> Any:

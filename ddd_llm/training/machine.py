@@ -58,12 +58,13 @@ def choose(recipe: MachineRecipe, config: Any, processes: int) -> Machine:
     if processes != recipe.processes:
         raise BadRecipe(f"The recipe asks for {recipe.processes} processes and the launcher started {processes}")
     device = "cuda" if gpu and recipe.device != "cpu" else "cpu"
-    dtype = recipe.dtype if recipe.dtype != "auto" else "bf16" if _multiplies_bf16(device) else "fp32"
+    dtype = recipe.dtype if recipe.dtype != "auto" else "bf16" if multiplies_bf16(device) else "fp32"
     eager = {"eager": recipe.max_length, "sdpa": 0, "auto": _eager_up_to(recipe, config) if device == "cpu" else 0}
     return Machine(device, dtype, eager[recipe.attention], recipe.threads, processes)
 
 
-def _multiplies_bf16(device: str) -> bool:
+def multiplies_bf16(device: str) -> bool:
+    """Does the processor (`cpu` or `cuda`) multiply bfloat16 natively? Where it does not, float32 is several times faster."""
     import torch
 
     if device == "cuda":
