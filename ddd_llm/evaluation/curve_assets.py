@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import dagster as dg
 
 from ddd_llm.platform.inputs import load_section
@@ -23,13 +21,12 @@ def _config(settings: Settings) -> Config:
     from ddd_llm.evaluation.recipe import EvaluationRecipe
     from ddd_llm.training.recipe import SftRecipe
 
-    sections: dict[str, Any] = {"curve": CurveConfig, "sft": SftRecipe}
-    names = {"curve": "learning_curve", "sft": "sft"}
-    read = {
-        key: load_section(settings.recipe, names[key], model).model_dump(mode="json") for key, model in sections.items()
-    }
     decoding = load_section(settings.recipe, "evaluation", EvaluationRecipe).generation
-    return read | {"decoding": decoding.model_dump(mode="json", include={"dtype", "device"})}
+    return {
+        "curve": load_section(settings.recipe, "learning_curve", CurveConfig).model_dump(mode="json"),
+        "sft": load_section(settings.recipe, "sft", SftRecipe).model_dump(mode="json"),
+        "decoding": decoding.model_dump(mode="json", include={"dtype", "device"}),
+    }
 
 
 @training_asset(

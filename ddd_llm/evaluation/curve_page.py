@@ -5,15 +5,15 @@ Belongs here: what the page says. Does not: the figures (`learning_curve`), nor 
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
-from ddd_llm.evaluation.learning_curve import Gain
+from ddd_llm.evaluation.learning_curve import Gain, nats_by_size
 from ddd_llm.evaluation.publish import json_number
 from ddd_llm.platform.report import KeyFigure, Page
 from ddd_llm.platform.step import Step
+from ddd_llm.training.curve import line_figure, line_png
 
 
 def report_curve(step: Step, found: pa.Table, steps: Sequence[Gain]) -> None:
@@ -75,20 +75,12 @@ def report_curve(step: Step, found: pa.Table, steps: Sequence[Gain]) -> None:
 
 def mean_by_size(found: pa.Table) -> dict[int, float]:
     """Mean loss per number of examples, in order."""
-    nats: dict[int, list[float]] = {}
-    for row in found.to_pylist():
-        nats.setdefault(row["examples"], []).append(row["nats"])
-    return {size: sum(values) / len(values) for size, values in sorted(nats.items())}
+    return {size: sum(values) / len(values) for size, values in nats_by_size(found).items()}
 
 
 def curve_picture(means: Mapping[int, float]) -> bytes:
     """Loss over examples, both logarithmic where they can be; a PNG of 960 x 540 pixels."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    figure, axes = line_figure()
     sizes = [size for size in means if size]
     if 0 in means:
         axes.axhline(means[0], color="#888888", linestyle="--", linewidth=1.2, label="base")
@@ -101,12 +93,7 @@ def curve_picture(means: Mapping[int, float]) -> bytes:
     axes.set_ylim(bottom=0, top=1.15 * max(means.values()))
     axes.set_xlabel("examples trained on")
     axes.set_ylabel("held-out loss (nats per answer token)")
-    axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
-    sink = io.BytesIO()
-    figure.savefig(sink, format="png", metadata={"Software": None})
-    return sink.getvalue()
+    return line_png(figure, axes)
 
 
 def _doubling(one: Gain) -> tuple[str, str]:

@@ -160,18 +160,22 @@ class Gain:
     per_doubling: tuple[float, float, float] | None
 
 
+def nats_by_size(found: pa.Table) -> dict[int, list[float]]:
+    """Losses per number of examples, both in the order of LOSSES_SCHEMA's table: by number, then by id."""
+    nats: dict[int, list[float]] = {}
+    for size, value in zip(found["examples"].to_pylist(), found["nats"].to_pylist(), strict=True):
+        nats.setdefault(size, []).append(value)
+    return nats
+
+
 def gains(found: pa.Table) -> list[Gain]:
     """Gain of each step of the curve, paired over examples, with a bootstrap interval over components."""
-    by_size: dict[int, list[float]] = {}
-    rows = found.to_pylist()
-    for row in rows:
-        by_size.setdefault(row["examples"], []).append(row["nats"])
-    sizes = sorted(by_size)
-    clusters = [row["component"] for row in rows if row["examples"] == sizes[0]] if sizes else []
+    nats = nats_by_size(found)
+    clusters = found["component"].to_pylist()[: len(next(iter(nats.values()), []))]
     steps: list[Gain] = []
-    for before, after in pairwise(sizes):
+    for before, after in pairwise(nats):
         # paired_delta says second minus first: less loss is the gain.
-        change = paired_delta(by_size[after], by_size[before], clusters=clusters)
+        change = paired_delta(nats[after], nats[before], clusters=clusters)
         doublings = math.log2(after / before) if before else 0.0
         each = (change.delta / doublings, change.low / doublings, change.high / doublings) if before else None
         steps.append(Gain(before, after, change, each))

@@ -13,8 +13,8 @@ from ddd_llm.instructions.prompts import compose
 
 
 def conversations(items: Mapping[str, Item], labels: Iterable[Label]) -> list[str]:
-    """One line of JSON per corrected item, `{"messages": [...], "source_ids": [...]}`: the prompt as it was shown, the corrected
-    answer, and the documents that the item shows, so that the example goes with them.
+    """One line of JSON per corrected item, as `instructions.own` reads them: the prompt as it was shown, the corrected answer,
+    the documents that the item shows, so that the example goes with them, and the guideline it was corrected under.
 
     Of several corrections of an item the latest is taken, of those of one moment the one of the last annotator by name. An answer
     whose correction is empty, or is the answer itself, gives none.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from ddd_llm.training.errors import BadData, BadRecipe
 from ddd_llm.training.examples import Encoded, Examples
 from ddd_llm.training.job import TrainingJob
 from ddd_llm.training.machine import Machine, choose
-from ddd_llm.training.recipe import LoraRecipe, TrainingRecipe
+from ddd_llm.training.recipe import LoraRecipe, MachineRecipe, TrainingRecipe
 
 if TYPE_CHECKING:
     from ddd_llm.training.sft import SftJob
@@ -73,6 +74,39 @@ def make_plan(examples: Examples, recipe: TrainingRecipe) -> BatchPlan:
         return plan_batches(lengths, recipe.batch_size, batches, recipe.seed, recipe.length_window, recipe.processes)
     except ValueError as error:
         raise BadData(f"No batch can be made: {error}") from error
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A model to be asked: its name with the base's digest, and everything that asking takes."""
+
+    name: str
+    config: Any
+    machine: Machine
+    tokenizer: Any
+    model: Any
+
+
+def open_model(base: Path, adapter: Path | None, recipe: MachineRecipe) -> Opened:
+    """The base, with an adapter where one is given, on the machine that the recipe asks for.
+
+    Raises:
+        BadRecipe, BadData: as training, of the base and the adapter.
+    """
+    import torch
+    from transformers import AutoConfig
+
+    from ddd_llm.training.adapters import load_adapter
+
+    info = base_info(base)
+    config = AutoConfig.from_pretrained(base, trust_remote_code=False, local_files_only=True)
+    machine = choose(recipe, config, 1)
+    torch.set_num_threads(machine.threads)
+    model = load_model(base, config, machine)
+    if adapter is not None:
+        model = load_adapter(model, adapter, info, trainable=False)
+    name = f"{info.id}@sha256:{info.digest[:16]}"
+    return Opened(name, config, machine, load_tokenizer(base), model.to(machine.device).eval())
 
 
 def load_model(folder: Path, config: Any, machine: Machine) -> Any:

@@ -6,15 +6,12 @@ Belongs here: that judge. Does not: the question and what becomes of verdicts (`
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
-from transformers import AutoConfig
 
 from ddd_llm.feedback.labels import Item
 from ddd_llm.feedback.preferences.judge import Answer, JudgeError, question
-from ddd_llm.training.assemble import base_info, load_model, load_tokenizer
-from ddd_llm.training.machine import choose
+from ddd_llm.training.assemble import open_model
 from ddd_llm.training.recipe import MachineRecipe
 
 _BEGUN = "VERDICT:"
@@ -33,14 +30,9 @@ class LocalJudge:
     """
 
     def __init__(self, base: Path, recipe: MachineRecipe) -> None:
-        info = base_info(base)
-        config = AutoConfig.from_pretrained(base, trust_remote_code=False, local_files_only=True)
-        machine = choose(recipe, config, 1)
-        torch.set_num_threads(machine.threads)
-        self.name = f"{info.id}@sha256:{info.digest[:16]}"
-        self._most = max(recipe.max_length, int(getattr(config, "max_position_embeddings", 0) or 0))
-        self._tokenizer = load_tokenizer(base)
-        self._model: Any = load_model(base, config, machine).to(machine.device).eval()
+        opened = open_model(base, None, recipe)
+        self.name, self._tokenizer, self._model = opened.name, opened.tokenizer, opened.model
+        self._most = max(recipe.max_length, int(getattr(opened.config, "max_position_embeddings", 0) or 0))
         ids = [self._tokenizer(f" {letter}", add_special_tokens=False)["input_ids"] for letter in _LETTERS]
         self._letters = [tokens[-1] for tokens in ids]
 

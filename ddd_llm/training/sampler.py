@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ddd_llm.training.recipe import MachineRecipe
 
@@ -45,24 +44,13 @@ class Sampler:
     """
 
     def __init__(self, base: Path, adapter: Path | None, recipe: MachineRecipe, decoding: Decoding) -> None:
-        import torch
-        from transformers import AutoConfig, GenerationConfig
+        from transformers import GenerationConfig
 
-        from ddd_llm.training.adapters import load_adapter
-        from ddd_llm.training.assemble import base_info, load_model, load_tokenizer
-        from ddd_llm.training.machine import choose
+        from ddd_llm.training.assemble import open_model
 
-        info = base_info(base)
-        config = AutoConfig.from_pretrained(base, trust_remote_code=False, local_files_only=True)
-        self.name = f"{info.id}@sha256:{info.digest[:16]}"
-        self._recipe = recipe
-        self._machine = choose(recipe, config, 1)
-        torch.set_num_threads(self._machine.threads)
-        self._tokenizer = load_tokenizer(base)
-        model = load_model(base, config, self._machine)
-        if adapter is not None:
-            model = load_adapter(model, adapter, info, trainable=False)
-        self._model: Any = model.to(self._machine.device).eval()
+        opened = open_model(base, adapter, recipe)
+        self.name, self._recipe, self._machine = opened.name, recipe, opened.machine
+        self._tokenizer, self._model = opened.tokenizer, opened.model
         chance = {"do_sample": True, "temperature": decoding.temperature, "top_k": decoding.top_k}
         self._how = GenerationConfig(
             **(chance if decoding.temperature else {"do_sample": False}),
