@@ -21,7 +21,7 @@ demo: $(READY) ## Set up if needed, then bring the whole lineage up to date on t
 ui: $(READY) ## Dagster, MLflow and the report pages on loopback
 	@$(BIN)/python -m ddd_llm.platform.serve
 
-test: $(READY_DEV) ## The test suite (at most 10 minutes)
+test: $(READY_DEV) ## The test suite (10 to 20 minutes on two cores)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 test-slow: $(READY_DEV) ## The long matrices on top

@@ -17,7 +17,8 @@ from typing import Any
 class Server(ThreadingHTTPServer):
     """Answers the last message by `answer`; `script` says how it answers each of the next requests.
 
-    A step of the script is a status code, `slow` (1.5 s), `drop` (no answer), `html`, `huge`, or the name of one of `texts`.
+    A step of the script is a status code, `slow` (1.5 s), `drop` (no answer), `noise` (no HTTP), `cut` (breaks off), `html`,
+    `huge`, or the name of one of `texts`.
     """
 
     def __init__(self, answer: Callable[[str], str], texts: Mapping[str, str]) -> None:
@@ -48,6 +49,10 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(1.5)
         if step == "drop":
             self.connection.close()
+            return
+        if step in ("noise", "cut"):
+            head = b"HTTP/1.0 200 OK\r\nContent-Length: 99\r\n\r\n{" if step == "cut" else b"no HTTP at all\r\n"
+            self.wfile.write(head)
             return
         text = self.server.texts.get(step) or self.server.answer(body["messages"][-1]["content"])
         reply = {"choices": [{"message": {"content": text}}], "usage": {"total_tokens": 100}}

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
 from ddd_llm.feedback.agreement.spans import character_f1
+from ddd_llm.feedback.guidelines import Guideline, state_of
 from ddd_llm.feedback.labels import ChoiceValue, Label, PreferenceValue, SpansValue, Value
 from ddd_llm.feedback.records import Adjudication
 from ddd_llm.store.canonical import canonical_json
@@ -98,14 +99,32 @@ def adjudicate(labels: Iterable[Label], decisions: Iterable[Adjudication], polic
     )
 
 
+def of_calibrated(labels: Iterable[Label], annotators: Iterable[Mapping[str, Any]]) -> list[Label]:
+    """Labels by whoever did not fail the gold questions of their guideline. Of `annotators` guideline, annotator and failed are
+    read (`measures.ANNOTATORS_SCHEMA`)."""
+    failed = {(row["guideline"], row["annotator"]) for row in annotators if row["failed"]}
+    return [label for label in labels if (label.guideline, label.annotator) not in failed]
+
+
+def standing(
+    decisions: Iterable[Adjudication], versions: Mapping[tuple[str, int], Guideline]
+) -> tuple[list[Adjudication], list[Adjudication]]:
+    """Decisions that count, one per item, and the others: stale as labels go stale (`guidelines.state_of`), or made anew under
+    a later version of the guideline."""
+    ordered = sorted(decisions, key=lambda one: (one.item_id, int(one.guideline_version)))
+    latest = {one.item_id: one for one in ordered if state_of(one.as_label(), versions)[0] == "current"}
+    return list(latest.values()), [one for one in ordered if latest.get(one.item_id) != one]
+
+
 def objection(values: Sequence[Value], policy: AdjudicationPolicy) -> Reason | None:
     """Why an adjudicator is needed; None where the labels agree."""
     if len(values) < policy.least_labels:
         return "too_few_labels"
-    return None if all(_agree(a, b, policy) for a, b in combinations(values, 2)) else "labels_differ"
+    return None if all(agree(a, b, policy) for a, b in combinations(values, 2)) else "labels_differ"
 
 
-def _agree(one: Value, two: Value, policy: AdjudicationPolicy) -> bool:
+def agree(one: Value, two: Value, policy: AdjudicationPolicy) -> bool:
+    """Do two answers to one item say the same, spans as far as the policy asks?"""
     if isinstance(one, ChoiceValue) and isinstance(two, ChoiceValue):
         return one.choice == two.choice
     if isinstance(one, PreferenceValue) and isinstance(two, PreferenceValue):

@@ -86,13 +86,14 @@ def annotations(step: Step) -> None:
     """Items, labels and decisions of people: from the annotation page, Label Studio exports and JSON Lines, each label checked
     against its item and its guideline.
 
-    What cannot be kept is quarantined with file, line and reason. Labels made under an older guideline are stale where the
-    change concerns them, and are not used further on. An item that rests on a document outside the curated corpus is set
-    aside with its labels.
+    What cannot be kept is quarantined with file, line and reason. Labels and decisions made under an older guideline are stale
+    where the change concerns them, and are not used further on. An item that rests on a document outside the curated corpus
+    is set aside with its labels.
     """
+    from ddd_llm.feedback.adjudication import standing
     from ddd_llm.feedback.documents import rest_on
     from ddd_llm.feedback.guidelines import state_of
-    from ddd_llm.feedback.reading import feedback_files, folders, labels_table, read_feedback
+    from ddd_llm.feedback.reading import decisions_table, feedback_files, folders, labels_table, read_feedback
     from ddd_llm.feedback.reports import report_annotations, states_table
 
     versions = _versions(step)
@@ -107,14 +108,16 @@ def annotations(step: Step) -> None:
     }
     found.labels = [label for label in found.labels if label.item_id in found.items]
     found.decisions = [decision for decision in found.decisions if decision.item_id in found.items]
+    found.decisions, stale = standing(found.decisions, versions)
     states = {label.id: state_of(label, versions) for label in found.labels}
     step.put_table("labels", found.labels_table())
     step.put_table("items", found.items_table())
-    step.put_table("decisions", found.decisions_table())
+    step.put_table("decisions", decisions_table(found.decisions))
+    step.put_table("stale_decisions", decisions_table(stale))
     step.put_table("states", states_table(states))
     step.put_table("superseded", labels_table(found.superseded))
     step.put_table("quarantine", found.quarantine_table())
-    report_annotations(step, found, {name: state for name, (state, _) in states.items()})
+    report_annotations(step, found, {name: state for name, (state, _) in states.items()}, len(stale))
 
 
 @lineage_asset(
@@ -122,7 +125,7 @@ def annotations(step: Step) -> None:
     owner=OWNER,
     kinds={"python", "html"},
     inputs=["annotations", "annotation_guidelines"],
-    config=plan_config("gold", "agreement", "disagreement"),
+    config=plan_config("gold", "agreement", "disagreement", "adjudication"),
 )
 def annotator_agreement(step: Step) -> None:
     """How far annotators agree beyond chance, with intervals: Krippendorff's alpha, Gwet's AC1 beside it, Cohen's and Fleiss'
@@ -195,20 +198,22 @@ def adjudicated_labels(step: Step) -> None:
     """One settled value per item: what annotators agree on, or what an adjudicator decided who is none of them; raw labels
     stay as they are.
 
-    Labels of a guideline whose agreement does not pass are not used at all; items that wait for a decision are listed as
-    open.
+    Labels of a guideline whose agreement does not pass are not used at all, nor those of somebody whose answers to its gold
+    questions fall short; items that wait for a decision are listed as open.
     """
     import json
 
-    from ddd_llm.feedback.adjudication import adjudicate
+    from ddd_llm.feedback.adjudication import adjudicate, of_calibrated
     from ddd_llm.feedback.reading import decisions_of
     from ddd_llm.feedback.reports import report_adjudicated
 
     verdicts = json.loads(step.store.read_bytes(step.held("annotator_agreement").record.files["verdicts.json"]))
     closed = {name: sentence for name, (outcome, sentence) in verdicts.items() if outcome != "pass"}
     labels, _ = current_labels(step)
-    used = [label for label in labels if label.guideline not in closed]
+    judged = step.table("annotator_agreement", "annotators", ["guideline", "annotator", "failed"]).to_pylist()
+    agreed = [label for label in labels if label.guideline not in closed]
+    used = of_calibrated(agreed, judged)
     result = adjudicate(used, decisions_of(step.table("annotations", "decisions")), plan_of(step).adjudication)
     step.put_table("adjudicated", result.settled)
     step.put_table("open", result.open)
-    report_adjudicated(step, result, closed, labels)
+    report_adjudicated(step, result, closed, labels, len(agreed) - len(used))

@@ -15,10 +15,11 @@ from typing import Annotated, Any
 
 import typer
 
-from ddd_llm.feedback.corrections import conversations
 from ddd_llm.feedback.guidelines import FOLDER, Guideline, load_versions, state_of
-from ddd_llm.feedback.label_studio import interface, to_tasks
+from ddd_llm.feedback.label_studio import to_tasks
+from ddd_llm.feedback.label_studio_interface import interface
 from ddd_llm.feedback.labels import Item, Label, SpansValue
+from ddd_llm.feedback.preferences.policy import alignment_plan
 from ddd_llm.feedback.qa_feedback import GUIDELINE, label_of, read_records, record_of, write_records
 from ddd_llm.feedback.reading import Feedback, feedback_files, folders, read_feedback
 from ddd_llm.feedback.records import line_of
@@ -99,7 +100,8 @@ def serve(
 ) -> None:
     """Open a page on this machine in which people label: keyboard first, without network, saved at each answer.
 
-    Answers go to journals in the installation's folder `annotations`, where the asset `annotations` reads them.
+    Answers go to journals in the installation's folder `annotations`, where the asset `annotations` reads them. Whoever answers
+    the gold questions too badly is handed nothing else until more of them are right.
     """
     settings = load_settings()
     found, versions = _read(settings)
@@ -111,7 +113,7 @@ def serve(
     from ddd_llm.feedback.web import Task
     from ddd_llm.feedback.web import serve as open_page
 
-    open_page(Task(current[guideline], tuple(items)), settings.home / "annotations", port)
+    open_page(Task(current[guideline], tuple(items)), settings.home / "annotations", port, alignment_plan(settings))
 
 
 @annotate.command()
@@ -122,7 +124,7 @@ def export(
     labels: Annotated[bool, typer.Option(help="Write the labels there are as well.")] = False,
     qa_feedback: Annotated[bool, typer.Option(help="Span labels in the schema of QA-FEEDBACK.")] = False,
     corrected: Annotated[
-        bool, typer.Option(help="Corrected answers as conversations, for a recipe's own_examples.")
+        bool, typer.Option(help="Settled corrected answers as conversations, for a recipe's own_examples.")
     ] = False,
 ) -> None:
     """Write items for people: JSON Lines, or Label Studio tasks with a file FILE.xml that holds the labelling interface.
@@ -136,18 +138,13 @@ def export(
     items = [found.items[key] for key in sorted(found.items) if found.items[key].guideline == guideline]
     given = [label for label in found.labels if labels and label.guideline == guideline]
     if qa_feedback:
-        given = [label for label in found.labels if label.guideline == guideline]
+        given = [la for la in found.labels if la.guideline == guideline and state_of(la, versions)[0] == "current"]
         told = [record_of(found.items[la.item_id], la.value) for la in given if isinstance(la.value, SpansValue)]
         if not told:
             raise InputError(f"the guideline {guideline} has no span labels, and QA-FEEDBACK holds nothing else")
         output.write_text(write_records(told), encoding="utf-8")
     elif corrected:
-        current_ones = [
-            la for la in found.labels if la.guideline == guideline and state_of(la, versions)[0] == "current"
-        ]
-        lines = conversations(found.items, current_ones)
-        if not lines:
-            raise InputError(f"the guideline {guideline} has no corrected answer")
+        lines = _settled_corrections(load_settings(), guideline)
         output.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         print(f"{output}: {len(lines)} corrected answers")
         return
@@ -162,6 +159,19 @@ def export(
         entries: list[Item | Label] = [*items, *given]
         output.write_bytes(b"".join(line_of(entry) for entry in entries))
     print(f"{output}: {len(items)} items, {len(given)} labels")
+
+
+def _settled_corrections(settings: Settings, guideline: str) -> list[str]:
+    """As the last `span_feedback` holds them: agreed on or decided, and of the train split."""
+    store = open_store(settings.store)
+    held = Session.current(store).head("span_feedback")
+    if held is None:
+        raise InputError("span_feedback was never materialised, and only settled corrections are trained on")
+    lines = store.read_bytes(held.record.files["corrections.jsonl"]).decode().splitlines()
+    found = [line for line in lines if json.loads(line)["guideline"].rpartition(" ")[0] == guideline]
+    if not found:
+        raise InputError(f"the guideline {guideline} has no settled corrected answer to train on")
+    return found
 
 
 @annotate.command("take-samples")

@@ -1,8 +1,10 @@
-"""Label Studio's JSON: tasks with annotations, to items and labels and back, and the labelling interface for a guideline.
+"""Label Studio's JSON: tasks with annotations, to items and labels and back.
 
-Belongs here: that form alone. A round trip loses nothing: what Label Studio has no place for (guideline version, order shown,
-sections, origin) travels in one text result named `ddd_llm`, and the item in the task's `meta`. What its users make there
-without that result is read as well: the version and order are then those of the task.
+Belongs here: that form alone. Does not: its users' screen (`label_studio_interface`).
+
+A round trip loses nothing: what Label Studio has no place for (guideline version, order shown, sections, origin) travels in one
+text result named `ddd_llm`, and the item in the task's `meta`. What its users make there without that result is read as well: the
+version and order are then those of the task. A label that was changed there after its export counts as given when it was changed.
 
 Label Studio counts code points in `start` and `end` since 1.5 and UTF-16 units before (its issues 1008, 1347); each region
 repeats its text, so what was counted is seen from that, and a region whose text is found by neither count is refused.
@@ -14,9 +16,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
-from xml.sax.saxutils import quoteattr
 
-from ddd_llm.feedback.guidelines import Guideline
 from ddd_llm.feedback.labels import (
     ChoiceValue,
     Item,
@@ -29,7 +29,7 @@ from ddd_llm.feedback.labels import (
     Value,
 )
 from ddd_llm.feedback.records import checked
-from ddd_llm.store.canonical import canonical_json
+from ddd_llm.store.canonical import canonical_json, digest
 
 EXTRAS = "ddd_llm"
 _SIDES = {"first_second": ("first", "second"), "second_first": ("second", "first")}
@@ -85,6 +85,7 @@ def to_tasks(
 
 def _annotation(label: Label, item: Item, shown: str) -> dict[str, Any]:
     extras = label.model_dump(mode="json", exclude={"value", "kind", "item_id", "guideline", "annotator", "seconds"})
+    extras |= {"said": digest(canonical_json(label.value.model_dump(mode="json")))}
     result = [*_results(label.value, item, shown), _text(EXTRAS, [canonical_json(extras).decode()])]
     return {
         "completed_by": {"email": label.annotator},
@@ -180,14 +181,19 @@ def from_tasks(tasks: Any) -> Imported:
 
 def _label(annotation: dict[str, Any], item: Item, version: str, shown: str) -> Label:
     results: list[dict[str, Any]] = annotation["result"]
+    value = _value(results, item, shown).model_dump(mode="json")
     extras: dict[str, Any] = {
         "guideline_version": version,
         "shown": shown if item.kind == "preference" else None,
-        "labelled_at": annotation.get("created_at"),
+        "labelled_at": annotation.get("updated_at") or annotation.get("created_at"),
     }
     for result in results:
         if result["from_name"] == EXTRAS:
-            extras |= json.loads(_first_text(result))
+            ours = json.loads("\n".join(_texts(result)))
+            if ours.pop("said", None) not in (None, digest(canonical_json(value))):
+                # Changed there after it was exported from here: a later answer, at the time that Label Studio tells.
+                ours.pop("labelled_at", None)
+            extras |= ours
     by = annotation.get("completed_by")
     annotator = by.get("email") or by.get("id") if isinstance(by, dict) else by
     if annotator is None:
@@ -199,7 +205,7 @@ def _label(annotation: dict[str, Any], item: Item, version: str, shown: str) -> 
         "kind": item.kind,
         "annotator": str(annotator),
         "seconds": annotation.get("lead_time"),
-        "value": _value(results, item, shown).model_dump(mode="json"),
+        "value": value,
     }
     return checked(Label, body)
 
@@ -235,14 +241,14 @@ def _preference(named: dict[str, list[dict[str, Any]]], shown: str) -> Preferenc
 
 
 def _spans(named: dict[str, list[dict[str, Any]]], item: Item) -> SpansValue:
-    notes = {result.get("id"): _first_text(result) for result in named.get("note", ())}
+    notes = _by_region(named, "note")
     spans = []
     for result in named.get("error", ()):
         start, end = _positions(result["value"], item.responses[0])
         spans.append(
             Span(start=start, end=end, type=result["value"]["labels"][0], note=notes.get(result.get("id"), ""))
         )
-    said = {result.get("id"): _first_text(result) for result in named.get("missing-text", ())}
+    said = _by_region(named, "missing-text")
     missing = [
         Missing(
             type=result["value"]["labels"][0],
@@ -254,9 +260,13 @@ def _spans(named: dict[str, list[dict[str, Any]]], item: Item) -> SpansValue:
     for name, found in named.items():
         if name.startswith("missing-") and name != "missing-text":
             kind = name.removeprefix("missing-")
-            missing += [Missing(type=kind, text=_first_text(result)) for result in found]
-    corrected = _first_text(_one(named, "corrected")) if "corrected" in named else None
+            missing += [Missing(type=kind, text=text) for result in found for text in _texts(result)]
+    corrected = "\n".join(_texts(_one(named, "corrected"))) if "corrected" in named else None
     return SpansValue(spans=tuple(spans), missing=tuple(missing), corrected=corrected)
+
+
+def _by_region(named: dict[str, list[dict[str, Any]]], name: str) -> dict[Any, str]:
+    return {result.get("id"): "\n".join(_texts(result)) for result in named.get(name, ())}
 
 
 def _positions(value: dict[str, Any], text: str) -> tuple[int, int]:
@@ -280,42 +290,7 @@ def _one(named: dict[str, list[dict[str, Any]]], name: str) -> dict[str, Any]:
     return named[name][0]
 
 
-def _first_text(result: dict[str, Any]) -> str:
+def _texts(result: dict[str, Any]) -> list[str]:
+    """What was submitted in a text area: one entry, or several where its settings allow them."""
     text = result["value"]["text"]
-    return str(text[0]) if isinstance(text, list) else str(text)
-
-
-def interface(guideline: Guideline) -> str:
-    """Label Studio's labelling configuration (XML) for a guideline: paste it into the project's settings."""
-    schema = guideline.label_schema
-    head = ['<Text name="prompt" value="$prompt"/>', '<Text name="passage" value="$passage"/>']
-    if schema.kind == "choice":
-        choices = "".join(f"<Choice value={quoteattr(name)}/>" for name in schema.choices)
-        body = [
-            '<Text name="response" value="$response"/>',
-            f'<Choices name="choice" toName="response">{choices}</Choices>',
-        ]
-    elif schema.kind == "preference":
-        choices = "".join(f'<Choice value="{name}"/>' for name in ("left", "right", "tie"))
-        body = [
-            '<Text name="left" value="$left"/>',
-            '<Text name="right" value="$right"/>',
-            f'<Choices name="preferred" toName="left">{choices}</Choices>',
-        ]
-        for rubric in schema.rubrics:
-            for side in ("left", "right"):
-                body.append(f"<Header value={quoteattr(f'{rubric}, {side}')}/>")
-                body.append(f'<Rating name={quoteattr(f"{rubric}-{side}")} toName="{side}" maxRating="5"/>')
-    else:
-        errors = "".join(f"<Label value={quoteattr(name)}/>" for name in schema.error_types)
-        absent = "".join(f"<Label value={quoteattr(name)}/>" for name in schema.missing_types)
-        body = [
-            '<Text name="response" value="$response"/>',
-            f'<Labels name="error" toName="response">{errors}</Labels>',
-            f'<Labels name="missing" toName="passage">{absent}</Labels>' if absent else "",
-            '<TextArea name="note" toName="response" perRegion="true"/>',
-            '<TextArea name="missing-text" toName="passage" perRegion="true"/>',
-            *(f'<TextArea name={quoteattr(f"missing-{name}")} toName="response"/>' for name in schema.missing_types),
-            '<TextArea name="corrected" toName="response"/>',
-        ]
-    return "\n".join(["<View>", *(f"  {line}" for line in (*head, *body) if line), "</View>"]) + "\n"
+    return [str(entry) for entry in text] if isinstance(text, list) else [str(text)]

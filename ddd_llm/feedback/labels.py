@@ -1,7 +1,7 @@
 """What is labelled and what a label says: items, labels, and the schema a guideline gives them.
 
-Belongs here: the forms and what makes a label valid for its item. Does not: reading files (`label_studio`, `jsonl`), the
-guideline's text (`guidelines`), or measuring labels (`agreement`).
+Belongs here: the forms. Does not: what makes a label valid for its item (`label_rules`), reading files (`label_studio`,
+`records`), the guideline's text (`guidelines`), or measuring labels (`agreement`).
 
 Positions in a text are Python's: code points, end exclusive. Preferences name responses by their place in the item
 (`first`, `second`), whatever order a person saw them in; that order is `shown`.
@@ -9,20 +9,38 @@ Positions in a text are Python's: code points, end exclusive. Preferences name r
 
 from __future__ import annotations
 
-import itertools
 import json
-import math
-import unicodedata
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from ddd_llm.store.canonical import canonical_json, digest
 
 Kind = Literal["choice", "preference", "spans"]
 Origin = Literal["people", "demo"]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+
+
+def moment(time: str | None) -> datetime:
+    """A time as it compares with others: without offset it is UTC's, and an unknown one is before all. Raises ValueError."""
+    if time is None:
+        return datetime.min.replace(tzinfo=UTC)
+    found = datetime.fromisoformat(time)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _time(text: str) -> str:
+    try:
+        moment(text)
+    except ValueError:
+        raise ValueError("is no time in ISO 8601") from None
+    return text
+
+
+Time = Annotated[str, AfterValidator(_time)]
+"""ISO 8601, kept as it was written; `moment` compares."""
 
 ITEMS_SCHEMA = pa.schema(
     [
@@ -165,6 +183,20 @@ class Item(_Strict):
             raise ValueError(f"an item of kind {self.kind} shows {wanted} response(s), not {len(self.responses)}")
         return self
 
+    @model_validator(mode="after")
+    def _gold_is_an_answer(self) -> Item:
+        if self.gold is not None:
+            try:
+                parse_value(self.kind, self.gold)
+            except LabelError as error:
+                raise ValueError(f"gold is no answer of kind {self.kind} as JSON: {error}") from None
+        return self
+
+    @property
+    def known(self) -> Value | None:
+        """The right answer of a gold question; None of others."""
+        return None if self.gold is None else parse_value(self.kind, self.gold)
+
     @property
     def id(self) -> str:
         """Digest of what is shown and under which guideline; gold, slice and sources do not count."""
@@ -189,7 +221,7 @@ class Label(_Strict):
     rationale: str | None = None
     seconds: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     shown: Literal["first_second", "second_first"] | None = None
-    labelled_at: str | None = None
+    labelled_at: Time | None = None
     origin: Origin = "people"
 
     @property
@@ -222,76 +254,6 @@ def parse_value(kind: str, text: str) -> Value:
         return VALUES[kind].model_validate(json.loads(text))
     except ValueError as error:
         raise LabelError("invalid_value", _first(error)) from None
-
-
-def check_label(label: Label, item: Item, schema: LabelSchema) -> None:
-    """Is the label a possible answer to the item under the guideline's schema?
-
-    Raises:
-        LabelError: wrong_item, wrong_kind, unknown_choice, unknown_rubric, missing_rubric, score_out_of_range,
-            unknown_error_type, unknown_missing_type, span_outside_text, span_empty, span_splits_character,
-            spans_overlap, passage_span_outside_text, missing_order, invalid_time.
-    """
-    if label.item_id != item.id:
-        raise LabelError("wrong_item", "the label names another item")
-    if not (label.kind == item.kind == schema.kind):
-        raise LabelError("wrong_kind", f"label {label.kind}, item {item.kind}, guideline {schema.kind}")
-    if label.seconds is not None and not math.isfinite(label.seconds):
-        raise LabelError("invalid_time", "time spent is no number")
-    value = label.value
-    if isinstance(value, ChoiceValue):
-        if value.choice not in schema.choices:
-            raise LabelError("unknown_choice", f"choices are {', '.join(schema.choices)}")
-    elif isinstance(value, PreferenceValue):
-        _check_preference(value, schema, label.shown)
-    else:
-        _check_spans(value, item, schema)
-
-
-def _check_preference(value: PreferenceValue, schema: LabelSchema, shown: str | None) -> None:
-    if shown is None:
-        raise LabelError("missing_order", "a preference records in which order the responses were shown")
-    if unknown := sorted(set(value.rubrics) - set(schema.rubrics)):
-        raise LabelError("unknown_rubric", f"unknown rubrics {unknown}; known: {', '.join(schema.rubrics) or 'none'}")
-    if absent := sorted(set(schema.rubrics) - set(value.rubrics)):
-        raise LabelError("missing_rubric", f"no scores on {absent}")
-    if any(not 1 <= score <= 5 for pair in value.rubrics.values() for score in pair):
-        raise LabelError("score_out_of_range", "rubric scores are 1 to 5")
-
-
-def _check_spans(value: SpansValue, item: Item, schema: LabelSchema) -> None:
-    text = item.responses[0]
-    for span in value.spans:
-        if span.type not in schema.error_types:
-            raise LabelError("unknown_error_type", f"error types are {', '.join(schema.error_types)}")
-        if not 0 <= span.start <= len(text) or not 0 <= span.end <= len(text):
-            raise LabelError("span_outside_text", f"span {span.start}..{span.end} of {len(text)} characters")
-        if span.start >= span.end:
-            raise LabelError("span_empty", f"span {span.start}..{span.end}")
-        if splits_character(text, span.start) or splits_character(text, span.end):
-            raise LabelError("span_splits_character", f"span {span.start}..{span.end} cuts a character from its marks")
-    ordered = sorted(value.spans, key=lambda span: (span.type, span.start))
-    for one, two in itertools.pairwise(ordered):
-        if one.type == two.type and two.start < one.end:
-            raise LabelError("spans_overlap", f"two spans of type {one.type} overlap at {two.start}")
-    for missing in value.missing:
-        if missing.type not in schema.missing_types:
-            raise LabelError("unknown_missing_type", f"types of missing information: {', '.join(schema.missing_types)}")
-        if missing.where is not None:
-            start, end = missing.where
-            if item.passage is None or not 0 <= start < end <= len(item.passage):
-                raise LabelError("passage_span_outside_text", f"passage {start}..{end}")
-
-
-def splits_character(text: str, at: int) -> bool:
-    """Would a cut before position `at` part a character from a mark, joiner, variation selector or skin tone on it?"""
-    if not 0 < at < len(text):
-        return False
-    after, before = text[at], text[at - 1]
-    if unicodedata.combining(after) or unicodedata.category(after) in ("Mn", "Me", "Mc"):
-        return True
-    joined = "\u200d" in (after, before) or "\U0001f3fb" <= after <= "\U0001f3ff"
-    return joined or (before == "\r" and after == "\n")
 
 
 def _first(error: ValueError) -> str:

@@ -5,13 +5,13 @@ Belongs here: from labels to tables of figures. Does not: the coefficients (`agr
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
+from ddd_llm.feedback.adjudication import agree
 from ddd_llm.feedback.agreement.alpha import Estimate
 from ddd_llm.feedback.agreement.disagreement import Disagreement, explain
 from ddd_llm.feedback.agreement.gate import GateVerdict, decide
@@ -19,7 +19,7 @@ from ddd_llm.feedback.agreement.gold import Calibration, calibrate
 from ddd_llm.feedback.agreement.measure import Agreement, LeftOut, Rating, leave_one_out, measure, ratings_of
 from ddd_llm.feedback.agreement.spans import Marked, SpanF1, span_alpha, span_f1
 from ddd_llm.feedback.guidelines import Guideline
-from ddd_llm.feedback.labels import ChoiceValue, Item, Label, PreferenceValue, SpansValue
+from ddd_llm.feedback.labels import ChoiceValue, Item, Label, PreferenceValue, SpansValue, Value
 from ddd_llm.feedback.preferences.policy import AlignmentPlan
 
 AGREEMENT_SCHEMA = pa.schema(
@@ -46,6 +46,7 @@ ANNOTATORS_SCHEMA = pa.schema(
         ("gold_low", pa.float64()),
         ("gold_high", pa.float64()),
         ("assignable", pa.bool_()),
+        ("failed", pa.bool_()),
         ("why", pa.string()),
         ("errors", pa.int64()),
         ("compared", pa.int64()),
@@ -73,9 +74,8 @@ class Measured:
     labels: Mapping[str, int]
 
 
-def simple(label: Label) -> str | None:
+def simple(value: Value) -> str | None:
     """What a label says in one word, for coefficients; None for spans."""
-    value = label.value
     if isinstance(value, ChoiceValue):
         return value.choice
     return value.preferred if isinstance(value, PreferenceValue) else None
@@ -92,13 +92,7 @@ def measure_labels(
 
 
 def _measured(guideline: Guideline, labels: list[Label], items: Mapping[str, Item], plan: AlignmentPlan) -> Measured:
-    gold = {
-        item.id: said
-        for item in items.values()
-        if item.guideline == guideline.name and (said := _gold(item)) is not None
-    }
-    given = [(label.item_id, label.annotator, said) for label in labels if (said := simple(label)) is not None]
-    calibration = calibrate(given, gold, plan.gold) if gold else []
+    calibration = calibrations(labels, (item for item in items.values() if item.guideline == guideline.name), plan)
     seconds = {name: _median([x.seconds for x in labels if x.annotator == name]) for name in _names(labels)}
     counts = {name: sum(x.annotator == name for x in labels) for name in _names(labels)}
     if guideline.label_schema.kind == "spans":
@@ -108,7 +102,10 @@ def _measured(guideline: Guideline, labels: list[Label], items: Mapping[str, Ite
     schema = guideline.label_schema
     values = schema.choices if schema.kind == "choice" else ("first", "tie", "second")
     ordinal = schema.ordinal or schema.kind == "preference"
-    rows = [Rating(x.item_id, x.annotator, str(simple(x)), x.guideline_version, items[x.item_id].slice) for x in labels]
+    rows = [
+        Rating(x.item_id, x.annotator, str(simple(x.value)), x.guideline_version, items[x.item_id].slice)
+        for x in labels
+    ]
     found = measure(rows, values, "ordinal" if ordinal else "nominal", plan.agreement.confidence)
     ratings = ratings_of(rows, values)
     sections = {(x.item_id, x.annotator): x.sections for x in labels}
@@ -125,11 +122,22 @@ def _measured(guideline: Guideline, labels: list[Label], items: Mapping[str, Ite
     )
 
 
-def _gold(item: Item) -> str | None:
-    if item.gold is None:
-        return None
-    value = json.loads(item.gold)
-    return value.get("choice") or value.get("preferred")
+def calibrations(labels: Sequence[Label], items: Iterable[Item], plan: AlignmentPlan) -> list[Calibration]:
+    """How each annotator of one guideline does on its gold questions; nothing where it has none.
+
+    Marked spans are right where they agree with the known ones as two annotators must agree.
+    """
+    known = {item.id: value for item in items if (value := item.known) is not None}
+
+    def said(label: Label) -> str:
+        word = simple(label.value)
+        if word is not None or label.item_id not in known:
+            return word or "unknown"
+        return "agrees" if agree(label.value, known[label.item_id], plan.adjudication) else "differs"
+
+    given = [(label.item_id, label.annotator, said(label)) for label in labels]
+    gold = {item: simple(value) or "agrees" for item, value in known.items()}
+    return calibrate(given, gold, plan.gold) if gold else []
 
 
 def _names(labels: Iterable[Label]) -> list[str]:
@@ -199,7 +207,7 @@ def annotators_table(measured: Iterable[Measured]) -> pa.Table:
             row["median_seconds"] = one.seconds[name]
             if (c := gold.get(name)) is not None:
                 row |= {"gold_right": c.right, "gold_answers": c.answers, "gold_low": c.low, "gold_high": c.high}
-                row |= {"assignable": c.assignable, "why": c.why}
+                row |= {"assignable": c.assignable, "failed": c.failed, "why": c.why}
             if one.disagreement is not None:
                 row["errors"], row["compared"] = one.disagreement.errors.get(name, (0, 0))
             if (left := without.get(name)) is not None:

@@ -47,7 +47,8 @@ def preference_pairs(step: Step) -> None:
     red-team pairs tied to a declared safety gap, a machine's preferences from a batch that people accepted, and answers with one
     planted error that a program can prove.
 
-    Each pair names its origin, annotators and documents. Contradictions are quarantined; the quality report looks for
+    Each pair names its origin, annotators and documents. Contradictions are quarantined, and what a machine prefers where people
+    judged otherwise; no document is in both splits. The quality report looks for
     repeats, circles, length and position bias, nearly equal answers and label noise.
     """
     import json
@@ -62,26 +63,33 @@ def preference_pairs(step: Step) -> None:
         from_people,
         from_red_team,
         merge,
+        settled_preferences,
     )
     from ddd_llm.feedback.preferences.qa import examine
     from ddd_llm.feedback.reading import items_of
+    from ddd_llm.feedback.splits import Splits
     from ddd_llm.platform.inputs import load_yaml
 
     plan = plan_of(step)
     labels, items = current_labels(step)
-    pairs, ties = from_people(step.table("adjudicated_labels", "adjudicated"), items, plan.held_out_share)
+    examples = step.table("instruction_dataset", "examples")
+    splits = Splits.beside(examples, plan.held_out_share)
+    adjudicated = step.table("adjudicated_labels", "adjudicated")
+    pairs, ties = from_people(adjudicated, items, splits)
     refused: list[dict[str, str]] = []
     red_team = step.settings.assets / RED_TEAM
     if red_team.is_file():
         gaps = load_yaml(step.settings.assets / GAPS, SafetyGaps)
-        adversarial, refused = from_red_team(red_team, gaps, plan.held_out_share)
+        adversarial, refused = from_red_team(red_team, gaps, splits)
         pairs += adversarial
     acceptance = json.loads(step.store.read_bytes(step.held("ai_preferences").record.files["acceptance.json"]))
     judged = step.table("ai_preferences", "judged")
     accepted = acceptance["outcome"] == "accepted"
-    pairs += from_judge(judged, items_of(step.table("ai_preferences", "items")), accepted, plan.held_out_share)
-    pairs += from_constructed(construct(step.table("instruction_dataset", "examples"), plan.constructed))
-    merged = merge(pairs, refused, ties)
+    machine, overruled = from_judge(
+        judged, items_of(step.table("ai_preferences", "items")), accepted, splits, settled_preferences(adjudicated)
+    )
+    pairs += [*machine, *from_constructed(construct(examples, plan.constructed))]
+    merged = merge(pairs, [*refused, *overruled], ties)
     findings = examine(merged.pairs, [x for x in labels if isinstance(x.value, PreferenceValue)], plan.qa)
     step.put_table("pairs", merged.pairs)
     step.put_table("quarantine", merged.quarantine)
@@ -128,22 +136,24 @@ def span_feedback(step: Step) -> None:
     """Where answers are wrong: spans with the error types of Wu et al. 2023, what is missing, and the corrected answer, from
     people's settled labels and from answers with one planted error.
 
-    Reward models learn from it at three granularities; `corrections.jsonl` holds the corrected answers as conversations for
-    supervised training.
+    Reward models learn from it at three granularities; `corrections.jsonl` holds the corrected answers of the train split as
+    conversations for supervised training. What would be trained on although its document is held out is set aside.
     """
-    import json
-
     from ddd_llm.feedback.constructed import construct
+    from ddd_llm.feedback.corrections import conversations
     from ddd_llm.feedback.pair_reports import report_spans
-    from ddd_llm.feedback.span_feedback import corrections, from_constructed, from_people, span_table
+    from ddd_llm.feedback.span_feedback import from_constructed, from_people, span_table
+    from ddd_llm.feedback.splits import Splits, part
 
     plan = plan_of(step)
-    _, items = current_labels(step)
-    rows = from_people(step.table("adjudicated_labels", "adjudicated"), items, plan.held_out_share)
-    people = span_table(rows)
-    rows += from_constructed(construct(step.table("instruction_dataset", "examples"), plan.constructed))
+    labels, items = current_labels(step)
+    examples = step.table("instruction_dataset", "examples")
+    splits = Splits.beside(examples, plan.held_out_share)
+    people = from_people(step.table("adjudicated_labels", "adjudicated"), items, splits)
+    rows, conflict = part([*people, *from_constructed(construct(examples, plan.constructed))])
     table = span_table(rows)
     step.put_table("feedback", table)
-    lines = [json.dumps({"messages": found}, ensure_ascii=False) for found in corrections(people)]
+    step.put_table("split_conflicts", span_table(conflict))
+    lines = conversations(items, labels, [row for row in rows if row["item_id"] is not None])
     step.put_file("corrections.jsonl", "".join(f"{line}\n" for line in lines).encode())
-    report_spans(step, table, len(lines))
+    report_spans(step, table, len(lines), len(conflict))

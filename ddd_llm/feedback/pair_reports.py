@@ -96,8 +96,8 @@ def report_ai_preferences(step: Step, batch: Batch) -> None:
     step.put_report(page.html())
 
 
-def report_spans(step: Step, table: pa.Table, corrections: int) -> None:
-    """Summary and page of span feedback."""
+def report_spans(step: Step, table: pa.Table, corrections: int, conflicts: int) -> None:
+    """Summary and page of span feedback. `conflicts`: answers set aside because their document is held out."""
     kinds = {"relevance": RELEVANCE, "factuality": FACTUALITY, "completeness": COMPLETENESS}
     counts = error_counts(table, kinds)
     origins = Counter(table["origin"].to_pylist())
@@ -107,6 +107,7 @@ def report_spans(step: Step, table: pa.Table, corrections: int) -> None:
         "answers_by_split": dict(sorted(Counter(table["split"].to_pylist()).items())),
         "segments": [{"reward": name, "segments": n, "in_error": bad} for name, (n, bad) in counts.items()],
         "corrections": corrections,
+        "split_conflicts": conflicts,
     }
     page = Page("span_feedback", "Where answers are wrong, marked in the answer")
     warn_of_demo(page, list(origins))

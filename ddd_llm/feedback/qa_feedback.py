@@ -73,18 +73,21 @@ class QaRecord(_Strict):
 
     def passage(self) -> str:
         """All passages as people and models read them: a title line, then its sentences; an empty line between passages."""
-        return "\n\n".join(f"{p[0]}\n{' '.join(p[1:])}" for p in self.passages if p)
+        return "\n\n".join(_block(p) for p in self.passages if p)
 
     def place(self, passage: int, sentence: int) -> tuple[int, int] | None:
         """Code points of a sentence in `passage()`; None where there is no such one."""
         if not 1 <= passage <= len(self.passages) or not 0 <= sentence < len(self.passages[passage - 1]):
             return None
-        before = [f"{p[0]}\n{' '.join(p[1:])}\n\n" for p in self.passages[: passage - 1] if p]
         own = self.passages[passage - 1]
-        start = sum(map(len, before))
+        start = sum(len(_block(p)) + 2 for p in self.passages[: passage - 1] if p)
         if sentence:
             start += len(own[0]) + 1 + sum(len(s) + 1 for s in own[1:sentence])
         return start, start + len(own[sentence])
+
+
+def _block(passage: Sequence[str]) -> str:
+    return f"{passage[0]}\n{' '.join(passage[1:])}" if len(passage) > 1 else passage[0]
 
 
 def read_records(text: str) -> tuple[list[QaRecord], list[tuple[int, str]]]:
@@ -114,7 +117,7 @@ def write_records(records: Iterable[QaRecord]) -> str:
 def label_of(record: QaRecord, annotator: str, version: str) -> tuple[Item, Label]:
     """The first answer as an item, and its errors, missing sentences and corrected answer as a label.
 
-    Overlapping spans of one type are joined; a missing sentence that stands in no passage keeps its type alone.
+    Overlapping spans of one type are joined; what is missing and cites no sentence that stands in a passage keeps its type alone.
 
     Args:
         record: one question.
@@ -126,13 +129,13 @@ def label_of(record: QaRecord, annotator: str, version: str) -> tuple[Item, Labe
         kind="spans",
         slice="qa-feedback",
         prompt=record.question,
-        passage=record.passage(),
+        passage=record.passage() if record.passages else None,
         responses=(record.prediction_1,),
     )
     missing = tuple(
         Missing(type=gap.type.lower(), text=_cited(record, gap.passage, s), where=record.place(gap.passage, s))
         for gap in record.feedback.missing
-        for s in gap.sentences
+        for s in gap.sentences or (-1,)
     )
     value = SpansValue(spans=_joined(record.feedback.errors), missing=missing, corrected=record.feedback.corrected)
     return item, Label(
@@ -151,22 +154,53 @@ def comparisons_of(record: QaRecord) -> list[tuple[str, str]]:
 
 
 def record_of(item: Item, value: SpansValue) -> QaRecord:
-    """A span label in their form. The passage becomes one sentence without a title, which missing information cites."""
-    missing = [
-        {"error type": _theirs(gap.type), "passage_id": 1, "sentence_id": [1] if item.passage else []}
-        for gap in value.missing
-    ]
+    """A span label in their form, so that `label_of` gives the same item and spans again.
+
+    A paragraph of the passage becomes one of theirs, its first line the title, and what is cited of it a sentence where it ends
+    at spaces, or else the sentence that it lies in. What cites nothing keeps its type: their form has no place for its text.
+    """
+    cited = [gap.where for gap in value.missing if gap.where is not None]
+    passages = _passages(item.passage, cited) if item.passage is not None else []
     errors = [
         {"start": s.start, "end": s.end, "error type": _theirs(s.type), "explanation": s.note} for s in value.spans
     ]
-    return QaRecord.model_validate(
-        {
-            "question": item.prompt,
-            "passages": [["", item.passage]] if item.passage else [],
-            "prediction 1": item.responses[0],
-            "feedback": {"errors": errors, "missing-info": missing, "corrected-prediction": value.corrected},
-        }
-    )
+    record = {"question": item.prompt, "passages": passages, "prediction 1": item.responses[0]}
+    bare = QaRecord.model_validate(record)
+    missing = [
+        {"error type": _theirs(gap.type), "passage_id": number, "sentence_id": sentences}
+        for gap in value.missing
+        for number, sentences in _citations(bare, gap.where)
+    ]
+    said = {"errors": errors, "missing-info": missing, "corrected-prediction": value.corrected}
+    return QaRecord.model_validate({**record, "feedback": said})
+
+
+def _passages(text: str, cited: Sequence[tuple[int, int]]) -> list[list[str]]:
+    found, start = [], 0
+    for block in text.split("\n\n"):
+        title, line_break, body = block.partition("\n")
+        first = start + len(title) + 1
+        ends = {place - first for span in cited for place in span}
+        # A cut falls on a space: sentences are joined by one.
+        cuts = sorted({c if body[c : c + 1] == " " else c - 1 for c in ends if 0 < c < len(body)})
+        cuts = [c for c in cuts if body[c] == " "]
+        edges = [-1, *cuts, len(body)]
+        found.append([title, *(body[a + 1 : b] for a, b in itertools.pairwise(edges))] if line_break else [title])
+        start += len(block) + 2
+    return found
+
+
+def _citations(record: QaRecord, where: tuple[int, int] | None) -> list[tuple[int, list[int]]]:
+    """(passage, sentences) that a place touches; of no place, no sentence of the first passage."""
+    if where is None:
+        return [(1, [])]
+    touched: dict[int, list[int]] = {}
+    for number, passage in enumerate(record.passages, 1):
+        for sentence in range(len(passage)):
+            start, end = record.place(number, sentence) or (0, 0)
+            if start < where[1] and where[0] < end:
+                touched.setdefault(number, []).append(sentence)
+    return list(touched.items()) or [(1, [])]
 
 
 def _cited(record: QaRecord, passage: int, sentence: int) -> str:

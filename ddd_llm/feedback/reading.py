@@ -9,13 +9,21 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
 from ddd_llm.feedback.guidelines import Guideline
+from ddd_llm.feedback.label_rules import check_label
 from ddd_llm.feedback.label_studio import from_tasks
-from ddd_llm.feedback.labels import ITEMS_SCHEMA, LABELS_SCHEMA, Item, Label, LabelError, LabelSchema, check_label
+from ddd_llm.feedback.labels import (
+    ITEMS_SCHEMA,
+    LABELS_SCHEMA,
+    Item,
+    Label,
+    LabelError,
+    LabelSchema,
+    moment,
+)
 from ddd_llm.feedback.records import Adjudication, Entry, checked, entry_of
 from ddd_llm.platform.settings import Settings
 from ddd_llm.store.canonical import canonical_json
@@ -65,14 +73,6 @@ class Feedback:
         """LABELS_SCHEMA, by id."""
         return labels_table(self.labels)
 
-    def decisions_table(self) -> pa.Table:
-        """DECISIONS_SCHEMA, by item."""
-        rows = [
-            {**d.model_dump(mode="python"), "value": canonical_json(d.value.model_dump(mode="json")).decode()}
-            for d in sorted(self.decisions, key=lambda d: (d.item_id, d.guideline_version))
-        ]
-        return pa.Table.from_pylist(rows, schema=DECISIONS_SCHEMA)
-
     def quarantine_table(self) -> pa.Table:
         """QUARANTINE_SCHEMA, in the order of reading."""
         rows = [dict(zip(QUARANTINE_SCHEMA.names, row, strict=True)) for row in self.quarantine]
@@ -99,6 +99,15 @@ def items_of(table: pa.Table) -> dict[str, Item]:
 def items_table(items: Iterable[Item]) -> pa.Table:
     """ITEMS_SCHEMA, by id."""
     return pa.Table.from_pylist([item.row() for item in sorted(items, key=lambda item: item.id)], schema=ITEMS_SCHEMA)
+
+
+def decisions_table(decisions: Iterable[Adjudication]) -> pa.Table:
+    """DECISIONS_SCHEMA, by item and version."""
+    rows = [
+        {**d.model_dump(mode="python"), "value": canonical_json(d.value.model_dump(mode="json")).decode()}
+        for d in sorted(decisions, key=lambda d: (d.item_id, int(d.guideline_version)))
+    ]
+    return pa.Table.from_pylist(rows, schema=DECISIONS_SCHEMA)
 
 
 def decisions_of(table: pa.Table) -> list[Adjudication]:
@@ -202,13 +211,13 @@ def _keep_labels(
             continue
         mine.setdefault((label.item_id, label.annotator, label.guideline_version), []).append((name, place, label))
     for same in mine.values():
-        times = [label.labelled_at for _, _, label in same]
-        if len(same) > 1 and (None in times or len(set(times)) < len(times)):
+        unknown = any(label.labelled_at is None for _, _, label in same)
+        if len(same) > 1 and (unknown or len({moment(label.labelled_at) for _, _, label in same}) < len(same)):
             for name, place, _ in same:
                 detail = "the annotator says two things about one item, and no times say which is later"
                 found.quarantine.append((name, place, "annotator_twice", detail))
             continue
-        ordered = sorted((label for _, _, label in same), key=lambda label: label.labelled_at or "")
+        ordered = sorted((label for _, _, label in same), key=lambda label: moment(label.labelled_at))
         found.labels.append(ordered[-1])
         found.superseded += ordered[:-1]
 
@@ -245,12 +254,13 @@ def _keep_decisions(
         key = decision.item_id, decision.guideline_version
         other = latest.get(key)
         if other is not None and other[2] != decision:
-            if None in (decision.decided_at, other[2].decided_at) or decision.decided_at == other[2].decided_at:
+            mine, theirs = moment(decision.decided_at), moment(other[2].decided_at)
+            if None in (decision.decided_at, other[2].decided_at) or mine == theirs:
                 found.quarantine.append(
                     (name, place, "decided_twice", "another decision stands, and no time says which")
                 )
                 continue
-            if str(decision.decided_at) < str(other[2].decided_at):
+            if mine < theirs:
                 continue
         latest[key] = (name, place, decision)
     found.decisions = [decision for _, _, decision in latest.values()]
@@ -262,13 +272,7 @@ def _check_decision(
     versions: Mapping[tuple[str, int], Guideline],
     annotators: set[str],
 ) -> None:
-    as_label: dict[str, Any] = decision.model_dump(mode="python", exclude={"adjudicator", "rationale", "decided_at"})
-    shown = "first_second" if decision.kind == "preference" else None
-    _check(
-        Label(**{**as_label, "value": decision.value, "annotator": decision.adjudicator, "shown": shown}),
-        items,
-        versions,
-    )
+    _check(decision.as_label(), items, versions)
     if decision.adjudicator in annotators:
         raise LabelError("adjudicator_is_annotator", "whoever decides must not have labelled the item")
     guideline = versions[decision.guideline, int(decision.guideline_version)]

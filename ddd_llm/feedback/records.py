@@ -7,12 +7,13 @@ Belongs here: one line to an object and back. Does not: files (`reading`, `journ
 
 from __future__ import annotations
 
+import json
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ddd_llm.corpus.readers.strict_json import BadRecord, loads
-from ddd_llm.feedback.labels import Item, Kind, Label, LabelError, Name, Value, parse_value
+from ddd_llm.feedback.labels import Item, Kind, Label, LabelError, Name, Time, Value, parse_value
 from ddd_llm.store.canonical import canonical_json
 
 MOST_BYTES = 1 << 20
@@ -32,8 +33,14 @@ class Adjudication(BaseModel):
     adjudicator: str = Field(min_length=1, max_length=200)
     value: Value
     rationale: str
-    decided_at: str | None = None
+    decided_at: Time | None = None
     origin: Literal["people", "demo"] = "people"
+
+    def as_label(self) -> Label:
+        """What was decided, as if the adjudicator had labelled: for the rules that hold for both."""
+        shared = {"item_id", "guideline", "guideline_version", "kind", "value", "origin"}
+        shown = "first_second" if self.kind == "preference" else None
+        return Label(**{name: getattr(self, name) for name in shared}, annotator=self.adjudicator, shown=shown)
 
     @field_validator("rationale")
     @classmethod
@@ -78,7 +85,12 @@ def entry_of(line: bytes) -> Entry:
 
 
 def checked(kind: type[Any], body: Any) -> Any:
-    """A model from plain data. Raises LabelError `invalid_ITEM|LABEL|ADJUDICATION` with the first fault's place."""
+    """A model from plain data. Raises LabelError `invalid_ITEM|LABEL|ADJUDICATION` with the first fault's place, and
+    `lone_surrogate`."""
+    try:
+        json.dumps(body, ensure_ascii=False, default=str).encode()
+    except UnicodeEncodeError:  # which JSON can write, and no file or table can hold
+        raise LabelError("lone_surrogate", "holds half of a surrogate pair") from None
     if isinstance(body, dict) and body.get("kind") in _LABEL_ONLY and isinstance(body.get("value"), dict):
         # By its kind, so that a fault is told of the form that was meant.
         body = {**body, "value": parse_value(body["kind"], canonical_json(body["value"]).decode())}

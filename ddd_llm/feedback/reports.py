@@ -61,7 +61,7 @@ def report_guidelines(step: Step, guidelines: Mapping[str, Guideline], objection
     step.put_report(page.html())
 
 
-def report_annotations(step: Step, feedback: Feedback, states: Mapping[str, str]) -> None:
+def report_annotations(step: Step, feedback: Feedback, states: Mapping[str, str], stale_decisions: int) -> None:
     """Summary and page of what was read. `states`: label id -> current, stale or unknown_version."""
     reasons = Counter(feedback.quarantine_table()["reason"].to_pylist())
     origins = Counter(label.origin for label in feedback.labels)
@@ -72,6 +72,7 @@ def report_annotations(step: Step, feedback: Feedback, states: Mapping[str, str]
         "labels_by_state": dict(sorted(Counter(states.values()).items())),
         "superseded": len(feedback.superseded),
         "decisions": len(feedback.decisions),
+        "stale_decisions": stale_decisions,
         "quarantined": sum(reasons.values()),
         "quarantined_by_reason": dict(sorted(reasons.items())),
         "passed_over": feedback.passed_over,
@@ -194,8 +195,11 @@ def _disagreement(page: Page, one: Measured, items: Mapping[str, Item]) -> None:
     )
 
 
-def report_adjudicated(step: Step, result: Adjudicated, closed: Mapping[str, str], labels: Sequence[Label]) -> None:
-    """Summary and page of settled labels. `closed`: guideline -> why none of its labels is used; `labels`: all of them."""
+def report_adjudicated(
+    step: Step, result: Adjudicated, closed: Mapping[str, str], labels: Sequence[Label], uncalibrated: int
+) -> None:
+    """Summary and page of settled labels. `closed`: guideline -> why none of its labels is used; `labels`: all of them;
+    `uncalibrated`: how many are not used because of their annotator's answers to gold questions."""
     settled = result.settled.to_pylist()
     spent, validated = efforts(labels, settled), validated_share(settled)
     by = Counter(result.settled["by"].to_pylist())
@@ -206,6 +210,7 @@ def report_adjudicated(step: Step, result: Adjudicated, closed: Mapping[str, str
         "open": result.open.num_rows,
         "open_by_reason": dict(sorted(reasons.items())),
         "guidelines_not_used": dict(closed),
+        "labels_of_uncalibrated_annotators": uncalibrated,
         "seconds_per_label": {e.kind: e.median_seconds for e in spent if e.median_seconds is not None},
         "seconds_per_settled_item": {e.kind: round(e.per_settled, 1) for e in spent if e.per_settled is not None},
         "validated_by_a_second_person": None if validated is None else round(validated, 3),

@@ -5,7 +5,6 @@ Belongs here: the table of span feedback and labels per segment. Does not: cutti
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,8 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ddd_llm.feedback.constructed import Planted
 from ddd_llm.feedback.labels import Item, SpansValue
-from ddd_llm.feedback.preferences.pairs import component_of, prompt_of, split_of
+from ddd_llm.feedback.preferences.pairs import prompt_of
 from ddd_llm.feedback.segments import Range, segmenter
+from ddd_llm.feedback.splits import Splits
 from ddd_llm.store.canonical import canonical_json, digest
 
 SPAN_FEEDBACK_SCHEMA = pa.schema(
@@ -78,14 +78,14 @@ def segment_labels(text: str, value: SpansValue, of: Granularity) -> list[tuple[
     return labels
 
 
-def from_people(adjudicated: pa.Table, items: Mapping[str, Item], held_out_share: float) -> list[dict[str, Any]]:
+def from_people(adjudicated: pa.Table, items: Mapping[str, Item], splits: Splits) -> list[dict[str, Any]]:
     """Rows of settled span labels. Rows of other kinds are passed over."""
     rows = []
     for row in adjudicated.to_pylist():
         if row["kind"] != "spans":
             continue
         item = items[row["item_id"]]
-        component = component_of(item)
+        component, split = splits.of(item)
         rows.append(
             _row(
                 prompt_of(item.passage, item.prompt),
@@ -97,7 +97,7 @@ def from_people(adjudicated: pa.Table, items: Mapping[str, Item], held_out_share
                 item_id=row["item_id"],
                 source_ids=sorted(item.source_ids),
                 component=component,
-                split=split_of(component, held_out_share),
+                split=split,
             )
         )
     return rows
@@ -131,16 +131,6 @@ def span_table(rows: Iterable[dict[str, Any]]) -> pa.Table:
     """SPAN_FEEDBACK_SCHEMA, by id; of equal rows one stays."""
     by_id = {row["id"]: row for row in rows}
     return pa.Table.from_pylist([by_id[key] for key in sorted(by_id)], schema=SPAN_FEEDBACK_SCHEMA)
-
-
-def corrections(table: pa.Table) -> list[list[dict[str, str]]]:
-    """Conversations that end with the corrected answer, for supervised training (own examples of a recipe)."""
-    found = []
-    for row in table.select(["prompt", "value"]).to_pylist():
-        corrected = json.loads(row["value"])["corrected"]
-        if corrected and corrected.strip():
-            found.append([*json.loads(row["prompt"]), {"role": "assistant", "content": corrected}])
-    return found
 
 
 def error_counts(table: pa.Table, kinds: Mapping[str, Granularity]) -> dict[str, tuple[int, int]]:

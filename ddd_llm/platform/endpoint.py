@@ -6,6 +6,7 @@ texts reach a message or a log.
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import time
@@ -117,6 +118,10 @@ class Endpoint:
                 asked = urllib.request.Request(url, body, self._headers, method="POST")
                 with urllib.request.urlopen(asked, timeout=self._policy.seconds) as reply:
                     data = reply.read(_MOST_BYTES + 1)
+                    if (
+                        reply.length and len(data) <= _MOST_BYTES
+                    ):  # a read within a limit does not say that it was cut off
+                        raise http.client.IncompleteRead(data, reply.length)
             except urllib.error.HTTPError as error:
                 last = EndpointError("failed", f"the endpoint answered {error.code}")
                 error.close()
@@ -124,7 +129,7 @@ class Endpoint:
                     raise last from None
             except TimeoutError:
                 last = EndpointError("timeout", f"no answer within {self._policy.seconds:g} s")
-            except (urllib.error.URLError, ConnectionError, OSError) as error:
+            except (http.client.HTTPException, OSError) as error:  # cut off, no HTTP at all, or no connection
                 slow = isinstance(getattr(error, "reason", None), TimeoutError)
                 last = (
                     EndpointError("timeout", "no answer in time") if slow else EndpointError("failed", "no connection")

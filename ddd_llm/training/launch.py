@@ -10,15 +10,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from ddd_llm.platform.home import DEFAULTS
 from ddd_llm.training.errors import classify
 from ddd_llm.training.job import TrainingJob
 from ddd_llm.training.recipe import TrainingRecipe
 from ddd_llm.training.worker import OUTCOME_FILE
-
-# How long a thread spins at a barrier before it sleeps. GNU OpenMP's default spins for milliseconds, which on a
-# machine where something else runs wastes whole time slices: measured on two contended cores,
-# 29 s a step against 5 s.
-_SPINS = "100"
 
 
 def command(job_path: Path, recipe: TrainingRecipe) -> list[str]:
@@ -65,7 +61,7 @@ def environment(recipe: TrainingRecipe) -> dict[str, str]:
         **os.environ,
         "OMP_NUM_THREADS": threads,
         "MKL_NUM_THREADS": threads,
-        "GOMP_SPINCOUNT": _SPINS,
+        "GOMP_SPINCOUNT": DEFAULTS["GOMP_SPINCOUNT"],
         "TOKENIZERS_PARALLELISM": "false",
         "HF_HUB_OFFLINE": "1",
         "HF_DATASETS_OFFLINE": "1",

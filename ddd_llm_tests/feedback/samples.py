@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from hypothesis import strategies as st
 
 from ddd_llm.feedback.guidelines import Guideline
-from ddd_llm.feedback.labels import Item, Label, LabelSchema, splits_character
+from ddd_llm.feedback.label_rules import splits_character
+from ddd_llm.feedback.labels import Item, Label, LabelSchema
 from ddd_llm.feedback.records import checked
 
 SCHEMAS = {
@@ -84,7 +86,7 @@ def items(draw: st.DrawFn, kinds: tuple[str, ...] = tuple(SCHEMAS)) -> Item:
         responses=tuple(draw(texts) for _ in range(2 if kind == "preference" else 1)),
         slice=draw(texts),
         source_ids=tuple(draw(st.lists(texts, max_size=2))),
-        gold=draw(st.one_of(st.none(), st.just('{"choice":"right"}'))),
+        gold=draw(st.one_of(st.none(), st.just(json.dumps(VALUES[kind])))),
     )
 
 

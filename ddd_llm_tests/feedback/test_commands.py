@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from ddd_llm.feedback.adjudication import AdjudicationPolicy, adjudicate
 from ddd_llm.feedback.corrections import conversations
 from ddd_llm.feedback.records import line_of
-from ddd_llm.instructions.own import read_own_examples
+from ddd_llm.feedback.span_feedback import from_people
+from ddd_llm.feedback.splits import Splits
 from ddd_llm.instructions.prompts import compose
 from ddd_llm.platform.settings import CHECKOUT
 from ddd_llm_tests.feedback.samples import item, label
@@ -172,26 +174,24 @@ def test_the_page_is_served_and_its_answers_are_read(assets: Path) -> None:
     assert (mine["labels"], mine["origin"], mine["guideline"]) == (1, "people", "answer-verdict")
 
 
-def test_corrected_answers_become_conversations_that_the_dataset_reads(assets: Path) -> None:
-    out = assets.parent / "fixed.jsonl"
-    done = run(assets, "export", str(out), "--guideline", "answer-errors", "--corrected")
-    assert done.returncode == 0, done.stderr
-    read = read_own_examples(out)
-    assert len(read.conversations) == len(out.read_text().splitlines()) > 0 and read.quarantine.num_rows == 0
-    assert f"{len(read.conversations)} corrected answers" in done.stdout
-    done = run(assets, "export", str(out), "--guideline", "answer-preference", "--corrected")
-    assert done.returncode == 2 and "has no corrected answer" in done.stderr
+def test_only_settled_corrections_are_handed_out(assets: Path) -> None:
+    done = run(assets, "export", "fixed.jsonl", "--guideline", "answer-errors", "--corrected")
+    assert done.returncode == 2 and "span_feedback was never materialised" in done.stderr
 
 
-def test_the_latest_correction_counts_and_one_that_changes_nothing_does_not() -> None:
-    one, same = item("spans"), item("spans", prompt="Another?")
-    made = [
-        label(one, "zoe", {"spans": [], "corrected": "Old."}, labelled_at="2026-01-01T00:00:00+00:00"),
-        label(one, "ada", {"spans": [], "corrected": " New. "}, labelled_at="2026-01-02T00:00:00+00:00"),
-        label(same, "ada", {"spans": [], "corrected": same.responses[0]}),
+def test_corrections_name_documents_and_guideline_and_none_is_held_out() -> None:
+    mended = item("spans", source_ids=("d1", "d2"))
+    same, tested, empty = (item("spans", prompt=f"{n}?", source_ids=(n,)) for n in ("same", "tested", "empty"))
+    said = ((mended, " New. "), (same, same.responses[0]), (tested, "Better."), (empty, " "))
+    given = [
+        label(of, who, {"spans": [], "corrected": text}, guideline_version=version)
+        for of, text in said
+        for who, version in (("ada", "9"), ("ben", "10"))
     ]
-    one = one.model_copy(update={"source_ids": ("d1", "d2")})
-    (line,) = conversations({one.id: one, same.id: same}, made)
-    assert [m["content"] for m in json.loads(line)["messages"]] == [compose(one.passage, one.prompt), "New."]
-    assert json.loads(line)["source_ids"] == ["d1", "d2"]
-    assert json.loads(line)["guideline"] == f"{made[1].guideline} {made[1].guideline_version}"
+    settled = adjudicate(given, [], AdjudicationPolicy()).settled
+    items = {of.id: of for of, _ in said}
+    rows = from_people(settled, items, Splits(0, {}, frozenset({"tested"})))
+    (line,) = conversations(items, given, rows)
+    made = json.loads(line)
+    assert [m["content"] for m in made["messages"]] == [compose(mended.passage, mended.prompt), "New."]
+    assert (made["source_ids"], made["guideline"]) == (["d1", "d2"], "by-spans 10")

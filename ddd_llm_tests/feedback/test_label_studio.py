@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ET
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ddd_llm.feedback.label_studio import EXTRAS, Imported, from_tasks, interface, to_tasks
-from ddd_llm.feedback.labels import PreferenceValue, SpansValue, check_label
-from ddd_llm_tests.feedback.samples import SCHEMAS, guideline, item, items, label, labels
+from ddd_llm.feedback.label_rules import check_label
+from ddd_llm.feedback.label_studio import EXTRAS, Imported, from_tasks, to_tasks
+from ddd_llm.feedback.label_studio_interface import interface
+from ddd_llm.feedback.labels import ChoiceValue, PreferenceValue, SpansValue
+from ddd_llm.feedback.reading import feedback_files, read_feedback
+from ddd_llm.feedback.records import line_of
+from ddd_llm_tests.feedback.samples import SCHEMAS, VERSIONS, guideline, item, items, label, labels
 
 CURRENT = {f"by-{kind}": "1" for kind in SCHEMAS}
 
@@ -68,6 +73,42 @@ def test_what_people_mark_there_is_read() -> None:
     assert (made.annotator, made.seconds, made.guideline_version, made.origin) == ("3", 8.4, "1", "people")
     assert found.passed_over == {"drafts": 1, "predictions": 2}
     check_label(made, item("spans"), SCHEMAS["spans"])
+
+
+def test_an_answer_changed_there_is_the_later_one(tmp_path: Path) -> None:
+    """Whether it was exported from here or made there: `created_at` stays as it was, `updated_at` moves."""
+    of = item()
+    mine = label(of, value={"choice": "right"}, labelled_at="2026-11-26T10:00:00+00:00")
+    (task,) = to_tasks([of], [mine], CURRENT)
+    (annotation,) = task["annotations"]
+    annotation |= {"updated_at": "2026-11-27T09:00:00Z"}
+    assert from_tasks([task]).labels == [mine], "handed in there, and not changed"
+    annotation["result"][0]["value"]["choices"] = ["wrong"]
+    (tmp_path / "b.json").write_text(json.dumps([task]))
+    (tmp_path / "a.jsonl").write_bytes(line_of(of) + line_of(mine))
+    found = read_feedback(feedback_files([tmp_path]), VERSIONS)
+    assert (found.superseded, found.quarantine) == ([mine], [])
+    assert found.labels[0].value == ChoiceValue(choice="wrong")
+    choice = [{"from_name": "choice", "to_name": "response", "type": "choices", "value": {"choices": ["right"]}}]
+    (native,) = exported("choice", choice, updated_at="2026-11-27T09:00:00Z").labels
+    assert native.labelled_at == "2026-11-27T09:00:00Z"
+
+
+def test_everything_submitted_in_a_text_area_is_kept() -> None:
+    def said(name: str, *entries: str, **more: str) -> dict[str, Any]:
+        return {"from_name": name, "to_name": "response", "type": "textarea", "value": {"text": list(entries)}, **more}
+
+    results = [
+        region(12, 23, "So I think."),
+        said("note", "So?", "Who?", id="x"),
+        said("missing-missing-answer", "the one", "the other"),
+        said("corrected", "Yes,", "it is."),
+    ]
+    value = exported("spans", results).labels[0].value
+    assert isinstance(value, SpansValue)
+    assert value.spans[0].note == "So?\nWho?"
+    assert [(m.type, m.text) for m in value.missing] == [("missing-answer", "the one"), ("missing-answer", "the other")]
+    assert value.corrected == "Yes,\nit is."
 
 
 def test_left_and_right_mean_what_was_shown_there() -> None:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ddd_llm.feedback.labels import ITEMS_SCHEMA, LABELS_SCHEMA, LabelError, LabelSchema, check_label, splits_character
+from ddd_llm.feedback.label_rules import check_label, splits_character
+from ddd_llm.feedback.labels import ITEMS_SCHEMA, LABELS_SCHEMA, LabelError, LabelSchema
 from ddd_llm.feedback.reading import items_of, labels_of, labels_table
 from ddd_llm.feedback.records import entry_of, line_of
 from ddd_llm_tests.feedback.samples import SCHEMAS, item, items, label, labels

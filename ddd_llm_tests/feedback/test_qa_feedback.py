@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ddd_llm.feedback.guidelines import FOLDER, load_versions
-from ddd_llm.feedback.labels import SpansValue, check_label
+from ddd_llm.feedback.label_rules import check_label
+from ddd_llm.feedback.labels import Missing, SpansValue
 from ddd_llm.feedback.qa_feedback import (
     GUIDELINE,
     QaRecord,
@@ -24,6 +25,7 @@ from ddd_llm.feedback.qa_feedback import (
     write_records,
 )
 from ddd_llm.platform.settings import CHECKOUT
+from ddd_llm_tests.feedback.samples import item
 
 ANSWER = "Paris is the capital. It is large. It is in Spain."
 
@@ -56,15 +58,15 @@ def schema() -> Any:
 def test_a_record_becomes_a_label_that_the_guideline_allows() -> None:
     ((read,), refused) = read_records(json.dumps([record()]))
     assert refused == []
-    item, label = label_of(read, "someone", "1")
-    check_label(label, item, schema())
-    assert isinstance(label.value, SpansValue) and item.passage is not None
+    shown, label = label_of(read, "someone", "1")
+    check_label(label, shown, schema())
+    assert isinstance(label.value, SpansValue) and shown.passage is not None
     assert [(s.start, s.end, s.type) for s in label.value.spans] == [
         (22, 36, "irrelevant"),
         (35, 50, "wrong-grounding"),
     ]
     cited, nowhere = label.value.missing
-    assert cited.where is not None and item.passage[slice(*cited.where)] == cited.text == "Paris lies on the Seine."
+    assert cited.where is not None and shown.passage[slice(*cited.where)] == cited.text == "Paris lies on the Seine."
     assert (nowhere.type, nowhere.where) == ("missing-major-auxiliary", None)
     assert label.value.corrected == "Paris, on the Seine."
 
@@ -102,14 +104,35 @@ def test_what_is_read_is_written_as_it_was() -> None:
 
 def test_a_label_of_ours_goes_out_and_comes_back() -> None:
     ((read,), _) = read_records(json.dumps([record()]))
-    item, label = label_of(read, "a", "1")
+    shown, label = label_of(read, "a", "1")
     assert isinstance(label.value, SpansValue)
-    ((again,), refused) = read_records(write_records([record_of(item, label.value)]))
+    ((again,), refused) = read_records(write_records([record_of(shown, label.value)]))
     assert refused == []
-    _, back = label_of(again, "a", "1")
-    assert isinstance(back.value, SpansValue)
-    assert back.value.spans == label.value.spans and back.value.corrected == label.value.corrected
-    assert [gap.type for gap in back.value.missing] == [gap.type for gap in label.value.missing]
+    assert label_of(again, "a", "1") == (shown, label)
+
+
+PASSAGES = st.text(st.sampled_from("ab \n."), max_size=30)
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data(), passage=st.none() | PASSAGES)
+def test_whatever_was_cited_is_found_again(data: st.DataObject, passage: str | None) -> None:
+    """The item is the same one; a citation that begins and ends at spaces is exact, and any other is covered."""
+    of = item("spans", guideline=GUIDELINE, passage=passage)
+    where = None
+    if passage:
+        start = data.draw(st.integers(0, len(passage) - 1))
+        where = start, data.draw(st.integers(start + 1, len(passage)))
+    value = SpansValue(missing=(Missing(type="missing-answer", where=where),))
+    ((again,), refused) = read_records(write_records([record_of(of, value)]))
+    back, label = label_of(again, "a", "1")
+    assert refused == [] and back.id == of.id
+    assert isinstance(label.value, SpansValue) and label.value.missing
+    if where is None or not (passage or "")[slice(*where)].strip():
+        return
+    covered = {place for gap in label.value.missing if gap.where for place in range(*gap.where)}
+    spoken = {place for place in range(*where) if (passage or "")[place] not in " \n"}
+    assert spoken <= covered
 
 
 def test_what_is_no_record_is_named() -> None:

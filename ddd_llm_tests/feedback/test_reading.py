@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ddd_llm.feedback.adjudication import AdjudicationPolicy, adjudicate
+from ddd_llm.feedback.adjudication import AdjudicationPolicy, adjudicate, standing
 from ddd_llm.feedback.journal import append
 from ddd_llm.feedback.labels import Item, Label, SpansValue
 from ddd_llm.feedback.reading import Feedback, feedback_files, read_feedback
 from ddd_llm.feedback.records import Adjudication, checked, entry_of, line_of
-from ddd_llm_tests.feedback.samples import VALUES, VERSIONS, item, items, label, labels
+from ddd_llm_tests.feedback.samples import SECTIONS, VALUES, VERSIONS, guideline, item, items, label, labels
 
 NOON, LATER = "2026-11-26T12:00:00+00:00", "2026-11-26T13:00:00+00:00"
 
@@ -91,6 +91,36 @@ def test_an_annotator_twice_on_an_item(tmp_path: Path) -> None:
     assert (found.labels, reasons(found)) == ([], ["annotator_twice", "annotator_twice"])
 
 
+def test_times_are_compared_as_times(tmp_path: Path) -> None:
+    of = item()
+    early = label(of, value={"choice": "right"}, labelled_at="2026-11-26T10:00:00+02:00")
+    late = label(of, value={"choice": "wrong"}, labelled_at="2026-11-26T09:30:00Z")
+    found = read(tmp_path, of, early, late)
+    assert (found.labels, found.superseded) == ([late], [early])
+    written = [decision(of, decided_at=time, value={"choice": c}) for time, c in ((NOON, "wrong"), (LATER, "right"))]
+    east = decision(of, decided_at="2026-11-26T15:30:00+03:00")  # between the two
+    assert read(tmp_path, of, written[1], east, written[0]).decisions == [written[1]]
+    line = line_of(early).replace(b"2026-11-26T10:00:00+02:00", b"yesterday")
+    assert reasons(read(tmp_path, of, line)) == ["invalid_label"]
+
+
+@pytest.mark.parametrize("gold", ["correct", '"correct"', '{"preferred":"first"}'])
+def test_gold_that_is_no_answer_is_refused_with_its_item(tmp_path: Path, gold: str) -> None:
+    line = line_of(item()).replace(b'"gold":null', b'"gold":' + json.dumps(gold).encode())
+    found = read(tmp_path, line, item(prompt="Sound?"))
+    assert (reasons(found), len(found.items)) == (["invalid_item"], 1)
+
+
+def test_half_a_character_costs_its_line_alone(tmp_path: Path) -> None:
+    of, good = item("spans"), item("spans", prompt="Sound?")
+    made = line_of(label(of, value={"corrected": "HERE"})).replace(b"HERE", b"\\ud83d")
+    shown = line_of(item(prompt="HERE")).replace(b"HERE", b"\\ud83d")
+    found = read(tmp_path, of, made, shown, good, label(good))
+    assert len(found.labels) == 1 and len(found.items) == 2
+    assert len(reasons(found)) == 2 and found.labels_table().num_rows == 1
+    assert "\ud83d" not in str(found.quarantine)
+
+
 def test_files_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
     (tmp_path / "b.json").write_text("[{]")
     (tmp_path / "c.json").write_text('{"not": "a list"}')
@@ -153,6 +183,17 @@ def test_agreed_decided_and_open_items(tmp_path: Path) -> None:
         {"item_id": three.id, "guideline": "by-choice", "reason": "too_few_labels", "annotators": ["ada"]}
     ]
     assert len(found.labels) == 5, "raw labels stay"
+
+
+def test_decisions_go_stale_as_labels_do() -> None:
+    versions = {("by-choice", n): guideline(version=n) for n in (9, 10)}
+    of = item()
+    made = [decision(of, guideline_version=n, value={"choice": c}) for n, c in (("10", "right"), ("9", "wrong"))]
+    assert standing(made, versions) == ([made[0]], [made[1]]), "the later version counts, not the later string"
+    assert standing(made[1:], versions) == (made[1:], []), "nothing changed that concerns it"
+    changed = [{**section, "text": "On something else."} for section in SECTIONS]
+    versions["by-choice", 10] = guideline(version=10, sections=changed)
+    assert standing(made[1:], versions) == ([], made[1:])
 
 
 def spans(*marked: tuple[int, int]) -> dict[str, object]:

@@ -33,6 +33,7 @@ class Calibration:
         low, high: 95% Wilson interval of the share right; 0 and 1 without answers.
         confusion: (known answer, given answer) -> times.
         assignable: may label.
+        failed: enough gold questions were answered, and too badly: nothing else of theirs counts until they do better.
         why: the sentence that says so.
     """
 
@@ -43,6 +44,7 @@ class Calibration:
     high: float
     confusion: dict[tuple[str, str], int]
     assignable: bool
+    failed: bool
     why: str
 
 
@@ -79,5 +81,5 @@ def _judge(annotator: str, confusion: Counter[tuple[str, str]], policy: GoldPoli
         why = f"{right} of {answers} gold answers right, lower bound {low:.2f} is under {policy.accuracy_at_least:.2f}"
     else:
         why = f"{right} of {answers} gold answers right, lower bound {low:.2f}"
-    good = answers >= policy.least_answers and low >= policy.accuracy_at_least
-    return Calibration(annotator, right, answers, low, high, dict(confusion), good, why)
+    enough, good = answers >= policy.least_answers, low >= policy.accuracy_at_least
+    return Calibration(annotator, right, answers, low, high, dict(confusion), enough and good, enough and not good, why)

@@ -100,7 +100,8 @@ def ratings_of(rows: Iterable[Rating], values: Sequence[str] | None = None) -> R
         key = row.item, row.annotator
         latest[key] = max(latest.get(key, ""), row.version, key=_version)
     kept = [(r.item, r.annotator, r.value) for r in listed if r.version == latest[r.item, r.annotator]]
-    return Ratings.from_rows(kept, values)
+    # A label names an item that exists, so items and annotators cannot be exchanged; and a part may hold two items only.
+    return Ratings.from_rows(kept, values, many_annotators=True)
 
 
 def _version(text: str) -> tuple[int, str]:

@@ -17,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from ddd_llm.feedback.constructed import Planted
 from ddd_llm.feedback.labels import Item, LabelError
 from ddd_llm.feedback.records import checked
-from ddd_llm.instructions.prompts import compose, stable_hash
+from ddd_llm.feedback.splits import Splits, part
+from ddd_llm.instructions.prompts import compose
 from ddd_llm.store.canonical import canonical_json, digest
 
 GAPS = "preferences/safety-gaps.yaml"
@@ -103,15 +104,13 @@ def prompt_of(passage: str | None, question: str) -> str:
     return json.dumps([{"role": "user", "content": compose(passage, question)}], ensure_ascii=False)
 
 
-def from_people(
-    adjudicated: pa.Table, items: Mapping[str, Item], held_out_share: float
-) -> tuple[list[Pair], dict[str, int]]:
+def from_people(adjudicated: pa.Table, items: Mapping[str, Item], splits: Splits) -> tuple[list[Pair], dict[str, int]]:
     """Pairs of settled preferences, and the number of ties by origin (a tie prefers nothing).
 
     Args:
         adjudicated: ADJUDICATED_SCHEMA; rows of other kinds are passed over.
         items: by id.
-        held_out_share: of the components.
+        splits: side of each.
     """
     pairs, ties = [], {}
     for row in adjudicated.to_pylist():
@@ -123,7 +122,7 @@ def from_people(
             continue
         order = (0, 1) if value["preferred"] == "first" else (1, 0)
         chosen, rejected = (item.responses[i] for i in order)
-        component = component_of(item)
+        component, split = splits.of(item)
         pairs.append(
             _pair(
                 prompt_of(item.passage, item.prompt),
@@ -136,23 +135,19 @@ def from_people(
                 item_id=row["item_id"],
                 source_ids=sorted(item.source_ids),
                 component=component,
-                split=split_of(component, held_out_share),
+                split=split,
             )
         )
     return pairs, ties
 
 
-def component_of(item: Item) -> str:
-    """What an item may not be parted from: items on the same documents, or else with the same question."""
-    return digest(canonical_json(sorted(item.source_ids) or [item.passage, item.prompt]))[:32]
+def settled_preferences(adjudicated: pa.Table) -> dict[str, str]:
+    """first, second or tie of each item on which people's preference is settled."""
+    rows = adjudicated.select(["item_id", "kind", "value"]).to_pylist()
+    return {row["item_id"]: json.loads(row["value"])["preferred"] for row in rows if row["kind"] == "preference"}
 
 
-def split_of(component: str, held_out_share: float) -> str:
-    """train or held_out, by a stable hash of the component."""
-    return "held_out" if stable_hash("held_out", component) % 10_000 < held_out_share * 10_000 else "train"
-
-
-def from_red_team(path: Path, gaps: SafetyGaps, held_out_share: float) -> tuple[list[Pair], list[dict[str, str]]]:
+def from_red_team(path: Path, gaps: SafetyGaps, splits: Splits) -> tuple[list[Pair], list[dict[str, str]]]:
     """Adversarial pairs of a JSON Lines file, and quarantine rows: invalid_adversarialpair, invalid_json, undeclared_gap.
 
     Raises:
@@ -174,7 +169,7 @@ def from_red_team(path: Path, gaps: SafetyGaps, held_out_share: float) -> tuple[
         prompt = prompt_of(found.passage, found.prompt)
         component = digest(prompt.encode())[:32]
         more = {"gap": found.gap, "annotators": [found.author], "component": component}
-        split = split_of(component, held_out_share)
+        split = splits.side(component)
         pairs.append(_pair(prompt, found.chosen, found.rejected, "adversarial", split=split, **more))
     return pairs, refused
 
@@ -196,15 +191,34 @@ def from_constructed(planted: Iterable[Planted]) -> list[Pair]:
     ]
 
 
-def from_judge(judged: pa.Table, items: Mapping[str, Item], accepted: bool, held_out_share: float) -> list[Pair]:
-    """Pairs of a batch that a machine judged (`judge.JUDGED_SCHEMA`); none unless the batch was accepted."""
-    pairs = []
+def from_judge(
+    judged: pa.Table,
+    items: Mapping[str, Item],
+    accepted: bool,
+    splits: Splits,
+    settled: Mapping[str, str] | None = None,
+) -> tuple[list[Pair], list[dict[str, str]]]:
+    """Pairs of a batch that a machine judged (`judge.JUDGED_SCHEMA`), and quarantine rows `overruled_by_people`.
+
+    Args:
+        judged: the batch.
+        items: by id.
+        accepted: whether the batch was; of another there are no pairs.
+        splits: side of each.
+        settled: what people prefer of the items that they judged as well; where they differ, their word stands.
+    """
+    pairs, refused = [], []
     for row in judged.to_pylist() if accepted else ():
         if row["preferred"] not in ("first", "second"):
             continue
+        people = (settled or {}).get(row["item_id"], row["preferred"])
+        if people != row["preferred"]:
+            detail = f"the judge prefers the {row['preferred']}, people say {people}"
+            refused.append(_refused("rlaif", row["item_id"], "overruled_by_people", detail))
+            continue
         item = items[row["item_id"]]
         chosen, rejected = item.responses if row["preferred"] == "first" else item.responses[::-1]
-        component = component_of(item)
+        component, split = splits.of(item)
         pairs.append(
             _pair(
                 prompt_of(item.passage, item.prompt),
@@ -215,10 +229,10 @@ def from_judge(judged: pa.Table, items: Mapping[str, Item], accepted: bool, held
                 judge=row["judge"],
                 source_ids=sorted(item.source_ids),
                 component=component,
-                split=split_of(component, held_out_share),
+                split=split,
             )
         )
-    return pairs
+    return pairs, refused
 
 
 def _pair(prompt: str, chosen: str, rejected: str, origin: str, **more: Any) -> Pair:
@@ -235,7 +249,8 @@ def merge(pairs: Iterable[Pair], refused: Iterable[dict[str, str]] = (), ties: d
     """One table of everybody's pairs.
 
     A pair that comes from several origins stands once and names them all. Quarantined: `same_answers`; `contradiction`, a pair
-    whose answers are preferred the other way round as well; `split_conflict`, a train pair whose prompt is held out.
+    whose answers are preferred the other way round as well; `split_conflict`, a train pair whose prompt, or a document of it,
+    is held out.
     """
     rows = list(refused)
     by_id: dict[str, Pair] = {}
@@ -246,16 +261,16 @@ def merge(pairs: Iterable[Pair], refused: Iterable[dict[str, str]] = (), ties: d
             by_id[pair["id"]] = _united(other, pair)
         else:
             by_id[pair["id"]] = pair
-    held_out = {pair["prompt"] for pair in by_id.values() if pair["split"] == "held_out"}
-    kept = []
+    sound = []
     for pair in by_id.values():
         if pair_id(pair["prompt"], pair["rejected"], pair["chosen"]) in by_id:
             detail = "the same two answers are preferred the other way round, too"
             rows.append(_refused(pair["origins"][0], pair["id"], "contradiction", detail))
-        elif pair["split"] == "train" and pair["prompt"] in held_out:
-            rows.append(_refused(pair["origins"][0], pair["id"], "split_conflict", "its prompt is held out"))
         else:
-            kept.append(pair)
+            sound.append(pair)
+    kept, conflict = part(sound)
+    detail = "its prompt, or a document of it, is held out"
+    rows += [_refused(pair["origins"][0], pair["id"], "split_conflict", detail) for pair in conflict]
     return Merged(
         pa.Table.from_pylist(kept, schema=PAIRS_SCHEMA),
         pa.Table.from_pylist(sorted(rows, key=lambda r: tuple(r.values())), schema=QUARANTINE_SCHEMA),

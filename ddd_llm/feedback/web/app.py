@@ -25,6 +25,7 @@ from starlette.staticfiles import StaticFiles
 
 from ddd_llm.corpus.readers.strict_json import BadRecord, loads
 from ddd_llm.feedback.labels import LabelError
+from ddd_llm.feedback.preferences.policy import AlignmentPlan
 from ddd_llm.feedback.records import checked
 from ddd_llm.feedback.web.desk import Desk
 from ddd_llm.feedback.web.forms import Answer, sent_by
@@ -39,21 +40,21 @@ from ddd_llm.feedback.web.security import (
 )
 from ddd_llm.feedback.web.task import MOST_NAME, Task, annotator_name, shown_order, what_is_shown
 from ddd_llm.platform.inputs import InputError
-from ddd_llm.store.canonical import canonical_json
 
 NAME_COOKIE = "ddd_llm_annotator"
 _COOKIE: dict[str, Any] = {"httponly": True, "samesite": "strict", "max_age": 365 * 24 * 3600}
 _DEPTH = 8
 
 
-def create_app(task: Task, journals: Path) -> Starlette:
+def create_app(task: Task, journals: Path, plan: AlignmentPlan | None = None) -> Starlette:
     """The web application.
 
     Args:
         task: what is labelled.
         journals: folder of the answers, one file per person.
+        plan: by whose rule gold questions are judged; None: nobody is judged.
     """
-    pages = _Pages(task, Desk(task, journals))
+    pages = _Pages(task, Desk(task, journals, plan))
     return Starlette(
         routes=[
             Route("/", pages.start),
@@ -68,9 +69,9 @@ def create_app(task: Task, journals: Path) -> Starlette:
     )
 
 
-def serve(task: Task, journals: Path, port: int) -> None:
+def serve(task: Task, journals: Path, port: int, plan: AlignmentPlan | None = None) -> None:
     """Serve until interrupted; prints the address. Port 0 takes any free one. Raises InputError: the port is taken."""
-    app = create_app(task, journals)
+    app = create_app(task, journals, plan)
     try:
         listener = socket.create_server(("127.0.0.1", port))
     except OSError as error:
@@ -99,7 +100,7 @@ class _Pages:
         if who is None or "change" in request.query_params:
             return self._page(request, "name.html", name=who or "", problem="", most=MOST_NAME)
         done = await run_in_threadpool(self._desk.labels, who)
-        return RedirectResponse(self._next(who, set(done), None), 303)
+        return RedirectResponse(await run_in_threadpool(self._next, who, set(done), None), 303)
 
     async def set_name(self, request: Request) -> Response:
         """Remember a name in a cookie."""
@@ -123,19 +124,22 @@ class _Pages:
         if who is None:
             return RedirectResponse("/", 303)
         done = await run_in_threadpool(self._desk.labels, who)
-        items = [(number, item_id, item_id in done) for number, item_id in enumerate(self._task.order(who), 1)]
-        return self._page(request, "overview.html", who=who, items=items, done=len(done))
+        order = await run_in_threadpool(self._desk.order, who)
+        items = [(number, item_id, item_id in done) for number, item_id in enumerate(order, 1)]
+        why = await run_in_threadpool(self._desk.shut_out, who)
+        return self._page(
+            request, "overview.html", who=who, items=items, done=sum(answered for *_, answered in items), shut_out=why
+        )
 
     async def item(self, request: Request) -> Response:
         """One item, with the answer that stands."""
         who, item_id = _annotator(request), request.path_params["item_id"]
         if who is None:
             return RedirectResponse("/", 303)
-        item = self._task.by_id.get(item_id)
-        if item is None:
+        item, order = self._task.by_id.get(item_id), await run_in_threadpool(self._desk.order, who)
+        if item is None or item_id not in order:
             return RedirectResponse("/overview", 303)
         done = await run_in_threadpool(self._desk.labels, who)
-        order = self._task.order(who)
         at = order.index(item_id)
         label = done.get(item_id)
         schema = self._task.guideline.label_schema
@@ -149,7 +153,8 @@ class _Pages:
         }
         return self._page(
             request, "item.html", who=who, content=content, schema=schema, number=at + 1, total=len(order),
-            done=len(done), sections=self._sections, passage=item.passage is not None, answered=label is not None,
+            done=len(done.keys() & set(order)), sections=self._sections, passage=item.passage is not None,
+            answered=label is not None,
         )  # fmt: skip
 
     async def save(self, request: Request) -> Response:
@@ -164,12 +169,12 @@ class _Pages:
         item_id = request.path_params["item_id"]
         await run_in_threadpool(self._desk.save, item_id, answer)
         done = await run_in_threadpool(self._desk.labels, answer.annotator)
-        return JSONResponse({"next": self._next(answer.annotator, set(done), item_id)})
+        return JSONResponse({"next": await run_in_threadpool(self._next, answer.annotator, set(done), item_id)})
 
     def _next(self, who: str, done: set[str], after: str | None) -> str:
         """Address of the next item without an answer, from the start again at the end; the overview where all have one."""
-        order = self._task.order(who)
-        at = order.index(after) + 1 if after is not None else 0
+        order = self._desk.order(who)
+        at = order.index(after) + 1 if after in order else 0
         return next((f"/items/{i}" for i in order[at:] + order[:at] if i not in done), "/overview")
 
     def _page(self, request: Request, template: str, status: int = 200, **values: Any) -> Response:
@@ -188,11 +193,8 @@ def _annotator(request: Request) -> str | None:
 def _answer(body: bytes) -> Answer:
     try:
         sent = loads(body, _DEPTH)
-        canonical_json(sent)
     except BadRecord as error:
         raise LabelError(error.reason, error.detail) from None
-    except UnicodeEncodeError:
-        raise LabelError("lone_surrogate", "half a character stands in the answer") from None
     return checked(Answer, sent)
 
 

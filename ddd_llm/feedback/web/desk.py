@@ -16,7 +16,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from ddd_llm.feedback.journal import append
-from ddd_llm.feedback.labels import Label, LabelError, check_label
+from ddd_llm.feedback.label_rules import check_label
+from ddd_llm.feedback.labels import Label, LabelError
+from ddd_llm.feedback.preferences.policy import AlignmentPlan
 from ddd_llm.feedback.records import MOST_BYTES, checked, entry_of, line_of
 from ddd_llm.feedback.web.forms import Answer, value_of
 from ddd_llm.feedback.web.task import Task, shown_order
@@ -71,10 +73,12 @@ class Desk:
     Args:
         task: what is labelled.
         folder: where journals are kept; made at the first answer.
+        plan: by whose rule gold questions are judged; None: nobody is judged.
     """
 
-    def __init__(self, task: Task, folder: Path) -> None:
+    def __init__(self, task: Task, folder: Path, plan: AlignmentPlan | None = None) -> None:
         self.task = task
+        self._plan = plan
         self._folder = folder
         self._journals: dict[str, _Journal] = {}
         self._lock = threading.Lock()
@@ -89,6 +93,22 @@ class Desk:
         """A person's standing labels under the guideline's current version, by item id. Raises OSError."""
         with self._lock:
             return dict(self._caught_up(annotator).labels)
+
+    def shut_out(self, annotator: str) -> str | None:
+        """Why nothing but gold questions is handed to this person until more of them are right; None: everything is."""
+        if self._plan is None:
+            return None
+        from ddd_llm.feedback.measures import calibrations
+
+        mine = list(self.labels(annotator).values())
+        return next((row.why for row in calibrations(mine, self.task.items, self._plan) if row.failed), None)
+
+    def order(self, annotator: str) -> list[str]:
+        """Item ids as this person goes through them: only gold questions where they are shut out of the others."""
+        order = self.task.order(annotator)
+        if self.shut_out(annotator) is None:
+            return order
+        return [item_id for item_id in order if self.task.by_id[item_id].gold is not None]
 
     def save(self, item_id: str, answer: Answer) -> Label:
         """Keep an answer; when this returns, it is on disk.

@@ -11,15 +11,18 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ddd_llm.training.recipe import LoraRecipe, TrainingRecipe
 
+TOXICITY = ("toxicity", "nontoxicity")
+
 
 class RewardSpec(BaseModel):
     """One reward among those that are added up."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    source: Literal["model", "toxicity", "listing", "brevity"] = Field(
+    source: Literal["model", "toxicity", "nontoxicity", "listing", "brevity"] = Field(
         default="model",
         description="model: the reward model of this name. toxicity: how much more or less toxic each sentence makes the text. "
+        "nontoxicity: 1 minus the toxicity of the whole answer, at its end. "
         "listing: names of a list checked against the facts of the question. brevity: each clause costs .1 a word.",
     )
     weight: float = Field(default=1.0, description="The reward is multiplied by it before rewards are added up.")
@@ -29,13 +32,14 @@ class RewardSpec(BaseModel):
         "deviations (both measured on held-out answers). Other sources give rewards as they are.",
     )
     url: str | None = Field(
-        default=None, description="toxicity only: an HTTP scorer in place of the packaged classifier (README)."
+        default=None,
+        description="toxicity and nontoxicity: an HTTP scorer in place of the packaged classifier (README).",
     )
 
     @model_validator(mode="after")
     def _url_has_a_use(self) -> RewardSpec:
-        if self.url is not None and self.source != "toxicity":
-            raise ValueError("url belongs to a reward of source toxicity")
+        if self.url is not None and self.source not in TOXICITY:
+            raise ValueError("url belongs to a reward of source toxicity or nontoxicity")
         return self
 
 

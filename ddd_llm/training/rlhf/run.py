@@ -29,7 +29,7 @@ from ddd_llm.training.resume import find_checkpoint
 from ddd_llm.training.reward.recipe import RewardKind, RewardRecipe
 from ddd_llm.training.rlhf.output import Measured, Results, TraceFolder, write_output
 from ddd_llm.training.rlhf.prompts import PolicyPrompt, Prompts, read_prompts
-from ddd_llm.training.rlhf.recipe import RlhfRecipe
+from ddd_llm.training.rlhf.recipe import TOXICITY, RlhfRecipe
 from ddd_llm.training.rlhf.rerank import best_of, taken
 from ddd_llm.training.rlhf.rewards import Reward, score
 from ddd_llm.training.signals import StopRequest
@@ -79,6 +79,8 @@ def run(job: RlhfJob, stop: StopRequest, report: Report) -> None:
     counts = f"{len(prompts.train)} prompts, {len(prompts.held_out)} held out, refused: {prompts.told()}"
     report({"kind": "phase", "message": f"{counts}; {recipe.rollouts} rollouts"})
     with matching_types(trainer.model, machine):
+        asked = f"answering {len(prompts.held_out)} held-out prompts"
+        report({"kind": "phase", "message": f"{asked} before training, once and {recipe.best_of} times"})
         before = _measure(trainer, prompts.held_out)
         chosen = _measure(trainer, prompts.held_out, recipe.best_of) if recipe.best_of > 1 else None
         found = find_checkpoint(job.scratch, job_digest, trainer, report)
@@ -87,7 +89,7 @@ def run(job: RlhfJob, stop: StopRequest, report: Report) -> None:
         trainer.train(resume_from_checkpoint=str(found.folder) if found.folder else None)
         if trainer.state.global_step < recipe.steps:
             raise Preempted(f"Stopped after step {trainer.state.global_step} of {recipe.steps}")
-        report({"kind": "phase", "message": "answering held-out prompts"})
+        report({"kind": "phase", "message": f"{asked} after training"})
         after = _measure(trainer, prompts.held_out)
     timings = attempt_timings(recipe, found.step, progress.seconds, started)
     write_output(job, base, machine, trainer, tokenizer, Results(prompts, plan, before, after, chosen, timings))
@@ -183,14 +185,15 @@ def _rewards(job: RlhfJob, base: BaseModelInfo, machine: Machine, tokenizer: Any
     from ddd_llm.training.rlhf.brevity import brevity
     from ddd_llm.training.rlhf.listing import listing
     from ddd_llm.training.rlhf.model_reward import ModelReward
-    from ddd_llm.training.rlhf.toxicity import HttpScorer, ToxicityDelta, packaged_scorer
+    from ddd_llm.training.rlhf.toxicity import HttpScorer, NonToxicity, ToxicityDelta, packaged_scorer
 
     found: dict[str, Reward] = {}
     for name, spec in sorted(job.recipe.rewards.items()):
         if spec.source in ("listing", "brevity"):
             found[name] = {"listing": listing, "brevity": brevity}[spec.source]
-        elif spec.source == "toxicity":
-            found[name] = ToxicityDelta(HttpScorer(spec.url) if spec.url else packaged_scorer)
+        elif spec.source in TOXICITY:
+            scorer = HttpScorer(spec.url) if spec.url else packaged_scorer
+            found[name] = (ToxicityDelta if spec.source == "toxicity" else NonToxicity)(scorer)
         elif name not in job.inputs:
             there = ", ".join(sorted(job.inputs)) or "none"
             raise BadRecipe(f"rlhf.rewards names {name}, and there is no such reward model: there are {there}")
@@ -218,7 +221,7 @@ def _measure(trainer: Any, prompts: Sequence[PolicyPrompt], samples: int = 1) ->
             here = prompts[start : start + at_once]
             part = [{"prompt": p.prompt, "facts": p.facts} for p in here for _ in range(samples)]
             answers, batch = trainer.sample(part)
-            likelihoods = (trainer.log_probs(batch, reference=True) * batch["completion_mask"]).sum(1).tolist()
+            likelihoods = trainer.reference_likelihoods(batch)
             scores = score(trainer.rewards, answers)
             places = best_of(scores, recipe, samples)
             measured.answers.extend(answers[i] for i in places)

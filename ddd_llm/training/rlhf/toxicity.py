@@ -1,6 +1,6 @@
-"""Toxicity as a dense reward: how much more or less toxic each sentence makes the answer so far.
+"""Toxicity as a dense reward: how much more or less toxic each sentence makes the answer so far; and as a holistic one.
 
-Belongs here: the reward and its scorers. Does not: prompts of RealToxicityPrompts (`benchmarks`).
+Belongs here: the rewards and their scorers. Does not: prompts of RealToxicityPrompts (`benchmarks`).
 
 Wu et al. 2023 (section 5): the reward of sentence k is tox(y up to k - 1) - tox(y up to k), where the empty text has toxicity
 0; so the rewards of an answer add up to -tox(y), whatever its sentences.
@@ -8,7 +8,9 @@ Wu et al. 2023 (section 5): the reward of sentence k is tox(y up to k - 1) - tox
 
 from __future__ import annotations
 
+import http.client
 import json
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
@@ -23,6 +25,7 @@ ToxicityScorer = Callable[[Sequence[str]], list[float]]
 
 _WINDOW = 30
 _SECONDS = 60
+_ATTEMPTS = 4
 
 
 def packaged_scorer(texts: Sequence[str]) -> list[float]:
@@ -43,23 +46,42 @@ class HttpScorer:
         BadRecipe: when called: no answer, or not one in this form.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, wait: Callable[[float], None] = time.sleep) -> None:
         if not url.startswith(("http://", "https://")):
             raise BadRecipe("A toxicity scorer's url begins with http:// or https://")
         self._url = url
+        self._wait = wait
 
     def __call__(self, texts: Sequence[str]) -> list[float]:
         asked = urllib.request.Request(
             self._url, json.dumps({"texts": list(texts)}).encode(), {"Content-Type": "application/json"}
         )
         try:
-            with urllib.request.urlopen(asked, timeout=_SECONDS) as answer:
-                found = [float(value) for value in json.load(answer)["toxicity"]]
-        except (urllib.error.URLError, TimeoutError, ValueError, KeyError, TypeError) as error:
+            found = [float(value) for value in json.loads(self._ask(asked))["toxicity"]]
+        except (http.client.HTTPException, OSError, ValueError, KeyError, TypeError) as error:
             raise BadRecipe(f"The toxicity scorer gave no usable answer ({type(error).__name__})") from error
         if len(found) != len(texts) or any(not 0 <= value <= 1 for value in found):
             raise BadRecipe("The toxicity scorer must give one number from 0 to 1 for each text")
         return found
+
+    def _ask(self, asked: urllib.request.Request) -> bytes:
+        """Again where it is busy or breaks off: a training of hours must not end with one connection."""
+        for attempt in range(_ATTEMPTS - 1):
+            try:
+                return _once(asked)
+            except urllib.error.HTTPError as error:
+                error.close()
+                if error.code < 500 and error.code not in (408, 409, 429):
+                    raise
+            except (http.client.HTTPException, OSError):
+                pass
+            self._wait(0.5 * 2**attempt)
+        return _once(asked)
+
+
+def _once(asked: urllib.request.Request) -> bytes:
+    with urllib.request.urlopen(asked, timeout=_SECONDS) as answer:
+        return answer.read()
 
 
 class ToxicityDelta:
@@ -83,3 +105,17 @@ class ToxicityDelta:
                 before = toxic
             rows.append(row)
         return rows
+
+
+class NonToxicity:
+    """The holistic reward that the dense one is compared with (section 5): 1 - tox(y), at the answer's end."""
+
+    def __init__(self, scorer: ToxicityScorer) -> None:
+        self._scorer = scorer
+
+    def __call__(self, answers: Sequence[SampledAnswer]) -> list[list[Scored]]:
+        found = self._scorer([answer.text for answer in answers])
+        return [
+            [Scored(len(answer.ids) - 1, 1 - toxic, 0, len(answer.text))] if answer.ids else []
+            for answer, toxic in zip(answers, found, strict=True)
+        ]

@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import Trainer
 from trl import GRPOTrainer  # pyright: ignore[reportPrivateImportUsage]
-from trl.trainer.utils import pad, use_adapter
+from trl.trainer.utils import pad, selective_log_softmax, use_adapter
 
 from ddd_llm.training.assemble import half_precision, matching_types
 from ddd_llm.training.dpo_trainer import score_answers_only
@@ -129,6 +129,20 @@ class DenseRewardTrainer(GRPOTrainer):
             return self._get_per_token_logps_and_entropies(
                 self.model, ids, mask, keep, batch_size=self.recipe.batch_size
             )[0].float()
+
+    @torch.no_grad()
+    def reference_likelihoods(self, batch: Mapping[str, torch.Tensor]) -> list[float]:
+        """Log-likelihood of each answer under the reference in nats, at temperature 1: TRL's own is at that of sampling, where
+        `exp` of its mean is no perplexity."""
+        model: Any = self.accelerator.unwrap_model(self.model)
+        found: list[float] = []
+        with self._precision(), use_adapter(model, REFERENCE if REFERENCE in model.peft_config else None):
+            for part in _parts(batch, self.recipe.batch_size):
+                ids, mask, keep = _joined(part)
+                logits = model(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=keep + 1).logits
+                told = selective_log_softmax(logits[:, :-1].float(), part["completion_ids"])
+                found += (told * part["completion_mask"]).sum(1).tolist()
+        return found
 
     def values(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """(answers, tokens) value of each token's state: what was written before it."""

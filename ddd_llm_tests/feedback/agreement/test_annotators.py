@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
+from ddd_llm.feedback.adjudication import of_calibrated
 from ddd_llm.feedback.agreement.dawid_skene import dawid_skene
 from ddd_llm.feedback.agreement.disagreement import explain
 from ddd_llm.feedback.agreement.gold import GoldPolicy, calibrate
+from ddd_llm.feedback.agreement.measure import Rating, measure
 from ddd_llm.feedback.agreement.ratings import Ratings
+from ddd_llm.feedback.measures import annotators_table, measure_labels
+from ddd_llm.feedback.preferences.policy import AlignmentPlan
+from ddd_llm_tests.feedback.samples import VALUES, guideline, item, label
+
+PLAN = AlignmentPlan(version=1)
 
 CONFUSIONS = {
     "good": [[0.95, 0.03, 0.02], [0.03, 0.94, 0.03], [0.02, 0.03, 0.95]],
@@ -87,6 +96,29 @@ def test_gold_answers_decide_who_may_label() -> None:
     assert "too few gold answers to tell: 1 of 8" in rows["new"].why
     assert (rows["silent"].low, rows["silent"].high) == (0.0, 1.0)
     assert rows["sure"].low == pytest.approx(0.839, abs=1e-3)  # Wilson interval of 20 of 20
+
+
+def test_a_part_of_two_items_is_insufficient_and_no_error() -> None:
+    rows = [Rating(f"i{n}", who, "yes", slice="large" if n < 6 else "small") for n in range(8) for who in "abc"]
+    found = {part.scope: part for part in measure(rows, ["no", "yes"])}
+    assert (found["slice small"].alpha.items, found["slice large"].alpha.items) == (2, 6)
+    assert measure(rows[-6:], ["no", "yes"])[0].annotators == 3
+
+
+def test_marked_spans_are_held_against_known_ones() -> None:
+    gold = json.dumps(VALUES["spans"])
+    shown = [item("spans", prompt=f"{n}?", gold=gold) for n in range(10)]
+    far = {"spans": [{"start": 0, "end": 3, "type": "irrelevant"}]}
+    given = [label(of, who, value) for of in shown for who, value in (("sure", VALUES["spans"]), ("off", far))]
+    (found,) = measure_labels(given, {of.id: of for of in shown}, {"by-spans": guideline("spans")}, PLAN)
+    assert {c.annotator: (c.right, c.answers, c.assignable) for c in found.calibration} == {
+        "sure": (10, 10, True),
+        "off": (0, 10, False),
+    }
+    judged = annotators_table([found]).to_pylist()
+    assert of_calibrated(given, judged) == [one for one in given if one.annotator == "sure"], "they do not count"
+    few = measure_labels(given[:4], {of.id: of for of in shown}, {"by-spans": guideline("spans")}, PLAN)
+    assert len(of_calibrated(given[:4], annotators_table(few).to_pylist())) == 4, "two answers show nothing"
 
 
 def test_disagreement_is_split_by_cause_and_named_by_section() -> None:

@@ -7,6 +7,7 @@ from ddd_llm.feedback.preferences.acceptance import AcceptancePolicy
 from ddd_llm.feedback.preferences.batch import judge_batch
 from ddd_llm.feedback.preferences.judge import Answer
 from ddd_llm.feedback.preferences.pairs import from_judge
+from ddd_llm.feedback.splits import Splits
 from ddd_llm_tests.feedback.samples import item
 
 POLICY = AcceptancePolicy()
@@ -38,7 +39,7 @@ def test_an_accepted_batch_gives_its_pairs_and_names_the_judge() -> None:
     batch = judge_batch(items, FindsGood(), right(items), POLICY)
     assert batch.verdict.outcome == "accepted" and batch.acceptance()["kappa"] == 1.0
     assert {one.slice for one in batch.sample} == {"a", "b"}, "every stratum is in the sample"
-    pairs = from_judge(batch.judged, {one.id: one for one in items}, True, 0.2)
+    pairs, _ = from_judge(batch.judged, {one.id: one for one in items}, True, Splits(0.2))
     assert len(pairs) == 120 and all(pair["chosen"] == "GOOD." and pair["judge"] == "finds-good" for pair in pairs)
     assert judge_batch(items, FindsGood(), right(items), POLICY).sample == batch.sample, (
         "the same batch, the same sample"
@@ -50,7 +51,8 @@ def test_people_who_disagree_close_it() -> None:
     turned = {name: "second" if said == "first" else "first" for name, said in right(items).items()}
     batch = judge_batch(items, FindsGood(), turned, POLICY)
     assert batch.verdict.outcome == "rejected"
-    assert from_judge(batch.judged, {one.id: one for one in items}, batch.verdict.outcome == "accepted", 0.2) == []
+    accepted = batch.verdict.outcome == "accepted"
+    assert from_judge(batch.judged, {one.id: one for one in items}, accepted, Splits(0.2)) == ([], [])
 
 
 def test_before_people_judged_it_waits() -> None:

@@ -62,6 +62,8 @@ def test_both_orders_are_asked_and_the_answer_is_read(server: Server) -> None:
 def test_a_busy_endpoint_is_asked_again(server: Server) -> None:
     server.script = ["429", "503", "judge", "500", "drop"]
     assert judge_items([duel()], judge(server)).preferences() == {duel().id: "second"}
+    server.script = ["noise", "cut"]
+    assert judge_items([duel()], judge(server)).preferences() == {duel().id: "second"}, "it breaks off, or is no server"
 
 
 @pytest.mark.parametrize(
@@ -72,6 +74,7 @@ def test_a_busy_endpoint_is_asked_again(server: Server) -> None:
         (["huge"], "judge_unreadable", 1),
         (["slow"] * 4, "judge_timeout", 4),
         (["503"] * 4, "judge_failed", 4),
+        (["noise", "noise", "cut", "cut"], "judge_failed", 4),
         (["401"], "judge_failed", 1),
         (["always", "always"], "judge_inconsistent", 2),
     ],

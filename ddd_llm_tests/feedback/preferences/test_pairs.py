@@ -25,15 +25,17 @@ from ddd_llm.feedback.preferences.pairs import (
     from_red_team,
     merge,
     pair_id,
-    split_of,
+    settled_preferences,
 )
 from ddd_llm.feedback.preferences.policy import QaPolicy, alignment_plan
 from ddd_llm.feedback.preferences.qa import Finding, examine, similarity
+from ddd_llm.feedback.splits import Splits
 from ddd_llm.platform.inputs import load_yaml
 from ddd_llm.platform.settings import load_settings
 from ddd_llm_tests.feedback.samples import item, label
 
 ASSETS = load_settings({}).assets
+FIFTH = Splits(0.2)
 
 
 def pair(
@@ -74,13 +76,37 @@ def test_a_held_out_prompt_is_not_trained_on() -> None:
     assert reasons(found.quarantine) == ["split_conflict"]
 
 
+def test_no_document_is_learnt_from_and_measured_on() -> None:
+    learnt, measured = pair("a", "b", "p"), pair("a", "b", "q", split="held_out")
+    learnt["source_ids"], measured["source_ids"] = ["d1", "d2"], ["d2"]
+    found = merge([learnt, measured, pair("a", "b", "r")])
+    assert sorted(found.pairs["prompt"].to_pylist()) == ["q", "r"]
+    assert reasons(found.quarantine) == ["split_conflict"]
+
+
+def test_feedback_falls_where_the_dataset_has_its_documents() -> None:
+    rows = [
+        {"source_ids": ["d1", "d2"], "component": "one", "split": "train"},
+        {"source_ids": ["d3"], "component": "two", "split": "test"},
+        {"source_ids": ["d4"], "component": "three", "split": "validation"},
+    ]
+    splits = Splits.beside(pa.Table.from_pylist(rows), 0.2)
+    assert splits.of(item(source_ids=("d2",))) == splits.of(item(source_ids=("d1",), prompt="Another?"))
+    assert splits.of(item(source_ids=("d1",)))[0] == "one"
+    assert splits.of(item(source_ids=("d3",))) == ("two", "held_out")
+    assert splits.of(item(source_ids=("d1", "d4")))[1] == "held_out"
+    assert splits.of(item(source_ids=("new",)))[0] == splits.of(item(source_ids=("new",), prompt="Else?"))[0]
+    sides = [splits.side(str(n)) for n in range(2_000)]
+    assert 0.17 < sides.count("held_out") / len(sides) < 0.23
+
+
 answers = st.sampled_from("abcd")
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(answers, answers, st.sampled_from("pq"), st.sampled_from(["people", "rlaif"])), max_size=20))
 def test_every_pair_is_kept_or_counted(given_: list[tuple[str, str, str, str]]) -> None:
-    pairs = [pair(*row, split=split_of(row[2], 0.5)) for row in given_]
+    pairs = [pair(*row, split=Splits(0.5).side(row[2])) for row in given_]
     found = merge(pairs)
     kept = {row["id"] for row in found.pairs.to_pylist()}
     refused = set(found.quarantine["place"].to_pylist())
@@ -97,7 +123,7 @@ def test_people_prefer_by_what_was_settled() -> None:
     given_ = [label(won, name, {"preferred": "second", "rubrics": {"safety": [1, 5], "tone": [2, 3]}}) for name in "ab"]
     given_ += [label(tied, name, {"preferred": "tie", "rubrics": {"safety": [3, 3], "tone": [3, 3]}}) for name in "ab"]
     settled = adjudicate(given_, [], AdjudicationPolicy()).settled
-    pairs, ties = from_people(settled, {won.id: won, tied.id: tied}, 0.2)
+    pairs, ties = from_people(settled, {won.id: won, tied.id: tied}, FIFTH)
     assert ties == {"people": 1}
     (row,) = pairs
     assert (row["chosen"], row["rejected"]) == ("No.", "Yes, it is.")
@@ -112,7 +138,7 @@ def test_a_red_team_names_declared_gaps(tmp_path: Path) -> None:
     lines = [line, {**line, "gap": "new"}, {**line, "chosen": ""}, 5]
     path = tmp_path / "red.jsonl"
     path.write_text("\n".join([*map(json.dumps, lines), "{"]))
-    pairs, refused = from_red_team(path, gaps, 0.2)
+    pairs, refused = from_red_team(path, gaps, FIFTH)
     assert [(p["gap"], p["annotators"]) for p in pairs] == [("known", ["ada"])]
     assert [(r["place"], r["reason"]) for r in refused] == [
         ("red.jsonl:2", "undeclared_gap"),
@@ -124,7 +150,7 @@ def test_a_red_team_names_declared_gaps(tmp_path: Path) -> None:
 
 def test_the_shipped_red_team_covers_every_gap() -> None:
     gaps = load_yaml(ASSETS / "preferences" / "safety-gaps.yaml", SafetyGaps)
-    pairs, refused = from_red_team(ASSETS / "preferences" / "adversarial.jsonl", gaps, 0.2)
+    pairs, refused = from_red_team(ASSETS / "preferences" / "adversarial.jsonl", gaps, FIFTH)
     assert refused == []
     assert {p["gap"] for p in pairs} == {gap.id for gap in gaps.gaps}
     assert all("demonstration" in p["annotators"][0] for p in pairs)
@@ -138,9 +164,32 @@ def test_a_judged_batch_gives_pairs_only_if_accepted() -> None:
         {"item_id": other.id, "preferred": "tie", "reason": None, "judge": "m"},
     ]
     table, known = pa.Table.from_pylist(rows, schema=JUDGED_SCHEMA), {of.id: of, other.id: other}
-    assert from_judge(table, known, False, 0.2) == []
-    (made,) = from_judge(table, known, True, 0.2)
-    assert (made["chosen"], made["judge"], made["origins"]) == ("No.", "m", ["rlaif"])
+    assert from_judge(table, known, False, FIFTH) == ([], [])
+    (made,), refused = from_judge(table, known, True, FIFTH)
+    assert (made["chosen"], made["judge"], made["origins"]) == ("No.", "m", ["rlaif"]) and refused == []
+
+
+def test_what_people_say_of_a_judged_item_stands() -> None:
+    duels = [item("preference", prompt=f"{n}?") for n in range(4)]
+    rows = [{"item_id": of.id, "preferred": "first", "reason": None, "judge": "m"} for of in duels]
+    said = {duels[0].id: "first", duels[1].id: "second", duels[2].id: "tie"}  # of the fourth they say nothing
+    scores = {"rubrics": {"safety": [3, 3], "tone": [3, 3]}}
+    people = [label(of, who, {"preferred": said[of.id], **scores}) for of in duels[:3] for who in "ab"]
+    settled = adjudicate(people, [], AdjudicationPolicy()).settled
+    known = {of.id: of for of in duels}
+    machine, overruled = from_judge(
+        pa.Table.from_pylist(rows, schema=JUDGED_SCHEMA), known, True, FIFTH, settled_preferences(settled)
+    )
+    assert {row["place"]: row["reason"] for row in overruled} == dict.fromkeys(
+        (duels[1].id, duels[2].id), "overruled_by_people"
+    )
+    found = merge([*from_people(settled, known, FIFTH)[0], *machine], overruled)
+    origins = {row["item_id"]: (row["chosen"], row["origins"]) for row in found.pairs.to_pylist()}
+    assert origins == {
+        duels[0].id: ("Yes, it is.", ["people", "rlaif"]),
+        duels[1].id: ("No.", ["people"]),
+        duels[3].id: ("Yes, it is.", ["rlaif"]),
+    }
 
 
 def test_constructed_pairs_say_what_was_planted() -> None:

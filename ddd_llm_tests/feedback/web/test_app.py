@@ -11,19 +11,23 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from ddd_llm.feedback.preferences.policy import AlignmentPlan
 from ddd_llm.feedback.web import Task, create_app, serve
 from ddd_llm.platform.inputs import InputError
 from ddd_llm_tests.feedback.samples import guideline, item
 from ddd_llm_tests.feedback.web.pages import task
 
 EVIL = "http://evil.example"
+PLAN = AlignmentPlan(version=1)
 
 
 class Person:
     """Somebody with a browser."""
 
     def __init__(self, of: Task, journals: Path, name: str = "ada") -> None:
-        self.client = TestClient(create_app(of, journals), base_url="http://127.0.0.1:8788", follow_redirects=False)
+        self.client = TestClient(
+            create_app(of, journals, PLAN), base_url="http://127.0.0.1:8788", follow_redirects=False
+        )
         self.item = of.items[0].id
         self.name = name
         self.client.get("/")
@@ -208,3 +212,20 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         with pytest.raises(InputError, match=f"port {port} cannot be used"):
             serve(task("choice"), tmp_path, port)
+
+
+def test_who_fails_the_gold_questions_gets_only_these_until_they_do_better(tmp_path: Path) -> None:
+    gold = [item(prompt=f"Known {n}?", gold='{"choice":"right"}') for n in range(8)]
+    others = [item(prompt=f"Unknown {n}?") for n in range(8)]
+    ada = Person(Task(guideline(), (*gold, *others)), tmp_path / "journals")
+    for of in gold:
+        ada.send(ada.answer(value={"choice": "wrong"}), of.id)
+    page = ada.client.get("/overview").text
+    assert "0 of 8 gold answers right" in page
+    assert all(of.id in page for of in gold) and not any(of.id in page for of in others)
+    assert ada.client.get("/").headers["location"] == "/overview"
+    assert ada.client.get(f"/items/{others[0].id}").headers["location"] == "/overview"
+    for of in gold:
+        said = ada.send(ada.answer(), of.id).json()["next"]
+    assert said.removeprefix("/items/") in {of.id for of in others}
+    assert "gold answers" not in ada.client.get("/overview").text

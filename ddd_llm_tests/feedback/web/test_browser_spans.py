@@ -6,7 +6,8 @@ import random
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ddd_llm.feedback.labels import SpansValue, splits_character
+from ddd_llm.feedback.label_rules import splits_character
+from ddd_llm.feedback.labels import SpansValue
 from ddd_llm_tests.feedback.web.browser import begin, open_item, press, save
 from ddd_llm_tests.feedback.web.pages import AWKWARD, HOSTILE, SCIENTIST, items, kept
 

@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import ClassVar
 
 import pytest
 from hypothesis import given, settings
@@ -18,7 +19,7 @@ from ddd_llm.training.rlhf.figures import conflicts, distinct
 from ddd_llm.training.rlhf.listing import listing
 from ddd_llm.training.rlhf.recipe import FINE_GRAINED, RewardSpec, RlhfRecipe
 from ddd_llm.training.rlhf.rewards import Scored, on_tokens, score, totals
-from ddd_llm.training.rlhf.toxicity import HttpScorer, ToxicityDelta, packaged_scorer
+from ddd_llm.training.rlhf.toxicity import HttpScorer, NonToxicity, ToxicityDelta, packaged_scorer
 from ddd_llm_tests.training.rlhf.samples import TOKENIZER, fixed, sampled
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")) | st.sampled_from(". \n"), max_size=40)
@@ -94,6 +95,14 @@ def test_toxicity_deltas_telescope(texts: list[str]) -> None:
         assert [(s.start, s.end) for s in row] == sentence(text)
 
 
+def test_the_holistic_reward_is_one_minus_the_toxicity_of_the_whole() -> None:
+    answers = [sampled("One. Two."), sampled("")]
+    (whole, *more), empty = NonToxicity(by_length)(answers)
+    assert whole.value == 1 - by_length(["One. Two."])[0] and more == []
+    assert whole.token == len(answers[0].ids) - 1
+    assert [segment.value for segment in empty] == [1.0] * bool(answers[1].ids)
+
+
 def test_the_packaged_scorer_knows_an_insult() -> None:
     nice, rude, empty = packaged_scorer(["Thank you for the lovely flowers.", "You are a fucking idiot.", " "])
     assert empty == 0.0 and nice < 0.3 < 0.8 < rude
@@ -104,8 +113,18 @@ def test_the_packaged_scorer_knows_an_insult() -> None:
 
 class _Service(BaseHTTPRequestHandler):
     answer = b""
+    faults: ClassVar[list[str]] = []
 
     def do_POST(self) -> None:
+        fault = self.faults.pop(0) if self.faults else ""
+        if fault == "busy":
+            self.send_error(503)
+            return
+        if fault:
+            self.wfile.write(
+                {"garbage": b"no HTTP at all\r\n", "cut": b"HTTP/1.0 200 OK\r\nContent-Length: 99\r\n\r\n{"}[fault]
+            )
+            return
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         body = self.answer or json.dumps({"toxicity": [0.5] * len(asked["texts"])}).encode()
         self.send_response(200)
@@ -133,7 +152,16 @@ def test_a_service_may_score_in_its_place(service: str) -> None:
     with pytest.raises(BadRecipe, match="http"):
         HttpScorer("file:///etc/passwd")
     with pytest.raises(BadRecipe, match="no usable answer"):
-        HttpScorer("http://127.0.0.1:9/")(["a"])
+        HttpScorer("http://127.0.0.1:9/", lambda _: None)(["a"])
+
+
+def test_a_service_that_falters_is_asked_again(service: str) -> None:
+    waits: list[float] = []
+    _Service.faults[:] = ["busy", "garbage", "cut"]
+    assert HttpScorer(service, waits.append)(["a"]) == [0.5] and waits == [0.5, 1.0, 2.0]
+    _Service.faults[:] = ["garbage"] * 4
+    with pytest.raises(BadRecipe, match="no usable answer"):
+        HttpScorer(service, waits.append)(["a"])
 
 
 def test_conflicts_are_correlations_of_segments() -> None:

@@ -193,6 +193,27 @@ def test_gradients_stay_where_they_belong(root: Path, trained: Path, monkeypatch
     assert deleted == ["reference"]
 
 
+def test_likelihoods_are_told_at_temperature_one(root: Path, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against a plain forward pass: sampling colder must not make perplexity look smaller."""
+    import torch
+
+    from ddd_llm.training.rlhf import run as module
+
+    kept: list[Any] = []
+    make = module._trainer
+    monkeypatch.setattr(module, "_trainer", lambda *args: kept.append(make(*args)) or kept[0])
+    run(job(root, trained, steps=2, save_every=2, temperature=0.5), StopRequest(), lambda message: None)
+    trainer = kept[0]
+    rows = [{"prompt": [{"role": "user", "content": text}], "facts": {}} for text in ("Say 1.", "Say very very 2.")]
+    _, batch = trainer.sample(rows)
+    with torch.no_grad(), trainer.model.disable_adapter():  # the reference is gone after training, and the base is it
+        for row, told in enumerate(trainer.reference_likelihoods(batch)):
+            kept_ = [batch[f"{name}_ids"][row][batch[f"{name}_mask"][row] == 1] for name in ("prompt", "completion")]
+            logits = trainer.model(input_ids=torch.cat(kept_)[None]).logits[0, len(kept_[0]) - 1 : -1].float()
+            right = torch.log_softmax(logits, -1).gather(1, kept_[1][:, None]).sum()
+            assert told == pytest.approx(float(right), abs=1e-3)
+
+
 def test_a_policy_that_moved_too_far_samples_anew(root: Path, trained: Path) -> None:
     made = job(root, trained, kl_stop=1e-9, steps=4)
     run(made, StopRequest(), lambda message: None)
