@@ -82,10 +82,14 @@ def _spared(changed: pa.Table, refused: pa.Table) -> pa.Table:
 
 
 def _holders(locator: str) -> Iterator[str]:
-    """What a document stands in: its file (before `#`), module (before `:`), archives (before each `!`), folders."""
-    yield locator.partition(":")[0]
+    """What a document stands in: its file (before `#`), or module (before `:`), archives (before each `!`), folders.
+
+    Not the document itself where it is one of several in a file: a record that was refused is gone, its file is not in doubt.
+    """
     file = file_of(locator)
     yield file
+    if file == locator:
+        yield file.partition(":")[0]
     for at, character in enumerate(file):
         if character in "!/":
             yield file[:at]

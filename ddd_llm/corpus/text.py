@@ -4,6 +4,9 @@ Belongs here: normalisation, the reasons for which a text cannot be one, its lan
 text is any good (`quality`) or personal (`privacy`).
 """
 
+# pyarrow.compute makes its functions at import time, where no type checker sees them.
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 import importlib.util
@@ -13,6 +16,9 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 NORMAL_FORM = "nfc-lf/1"
 """Changes when `normalise` or `language` would give other results."""
@@ -37,6 +43,14 @@ def normalise(text: str) -> str:
     if not unicodedata.is_normalized("NFC", text):
         text = unicodedata.normalize("NFC", text)
     return _BLANK_START.sub("", text).rstrip(" \t\n")
+
+
+def composed(texts: pa.Array) -> pa.Array:
+    """Texts in NFC; the same array where all are, nulls as they are."""
+    odd = pc.fill_null(pc.invert(pc.string_is_ascii(texts)), False)
+    if all(unicodedata.is_normalized("NFC", text) for text in texts.filter(odd).to_pylist()):
+        return texts
+    return pc.utf8_normalize(texts, form="NFC")
 
 
 def refuse_reason(text: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -238,6 +239,21 @@ def test_a_broken_file_archive_or_folder_keeps_what_it_held(tmp_path: Path) -> N
     (tmp_path / "b.zip").write_bytes(files.zipped({"in.zip": files.zipped({"y.md": b"four"})[:-5]}))
     third = batch(tmp_path, first.documents, second.documents)
     assert ops(third) == [("a.jsonl#line=2", "delete"), ("b.zip!x.md", "delete")]
+
+
+def test_a_record_that_was_emptied_takes_its_text_out(tmp_path: Path) -> None:
+    """Whether it can be named by its id, has a colon in it, or no text field at all: the other records stay."""
+
+    def written(*texts: object) -> Batch:
+        rows = [{"id": f"n:{n}", "text": text} for n, text in enumerate(texts)]
+        (tmp_path / "a.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+        return ingest([(folder_source(id_field="id"), tmp_path)], history, KEY, never)  # type: ignore[arg-type]
+
+    history: list[pa.Table] = []
+    history.append(written("one", "two", "three").documents)
+    for texts in (("", "two", "three"), (None, "two", "three")):
+        assert ops(written(*texts)) == [("a.jsonl#id=n:0", "delete")]
+    assert written("one", "two", "three").documents.num_rows == 0
 
 
 def test_a_notice_about_a_file_does_not_keep_what_went(tmp_path: Path) -> None:

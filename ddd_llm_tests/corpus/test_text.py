@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import unicodedata
 
+import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ddd_llm.corpus.text import language, normalise, refuse_reason
+from ddd_llm.corpus.text import composed, language, normalise, refuse_reason
 
 ENGLISH = "Return the mean of the values along the given axis."
 messy = st.text(st.sampled_from("ab \t\r\n\u0301e\u00e9\u1e9b\u0323\u212b\uac00\u11a8\u2028\x0b")) | st.text()
@@ -31,6 +32,15 @@ def test_line_ends_and_composition_do_not_matter(text: str) -> None:
 
 def test_blanks_inside_stay() -> None:
     assert normalise("\n \n  code  \n\n    more \n\n") == "  code  \n\n    more"
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.none() | st.text(st.characters(exclude_categories=("Cs",)) | st.sampled_from("e\u0301\u1100\u1161")))
+)
+def test_a_column_is_composed_as_each_of_its_texts(texts: list[str | None]) -> None:
+    expected = [text and unicodedata.normalize("NFC", text) for text in texts]
+    assert composed(pa.array(texts, pa.string())).to_pylist() == expected
 
 
 @pytest.mark.parametrize(

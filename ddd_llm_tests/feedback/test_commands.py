@@ -27,6 +27,7 @@ def assets(tmp_path: Path) -> Path:
     folder = tmp_path / "assets"
     shutil.copytree(CHECKOUT / "assets" / "guidelines", folder / "guidelines")
     shutil.copytree(CHECKOUT / "assets" / "annotations", folder / "annotations")
+    shutil.copytree(CHECKOUT / "assets" / "policies", folder / "policies")
     return folder
 
 

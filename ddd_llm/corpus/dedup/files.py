@@ -19,6 +19,7 @@ from ddd_llm.corpus.dedup.policy import DedupPolicy
 from ddd_llm.corpus.dedup.sets_file import SetFile
 from ddd_llm.corpus.dedup.shingles import content_keys
 from ddd_llm.corpus.dedup.signatures import sketch
+from ddd_llm.corpus.text import composed
 
 ROWS_AT_ONCE = 2048
 
@@ -28,8 +29,9 @@ def deduplicate_parquet(
 ) -> pa.Table:
     """A decision on every row of a file, in its order (`policy.DECISIONS`; `locator` and `kept_locator` hold the file's ids).
 
-    The order of the file is the keep order, whatever the policy says. Memory is bounded by some 500 bytes per row beyond a
-    few thousand texts; the scratch file, in the system's temporary folder, holds 8 bytes per distinct shingle.
+    The order of the file is the keep order, whatever the policy says. Texts are compared in NFC, in which ingest keeps them.
+    Memory is bounded by some 500 bytes per row beyond a few thousand texts; the scratch file, in the system's temporary folder,
+    holds 8 bytes per distinct shingle.
 
     Raises:
         ValueError: a column is missing, or an id is null or given twice.
@@ -43,16 +45,18 @@ def deduplicate_parquet(
     shingles, sizes = np.empty(count, np.int32), np.empty(count, np.int32)
     names: list[pa.Array] = []
     row = 0
-    with tempfile.NamedTemporaryFile(prefix="shingles-", buffering=0) as scratch:
+    with tempfile.NamedTemporaryFile(prefix="shingles-") as scratch:
         for part in file.iter_batches(ROWS_AT_ONCE, columns=[id_column, text_column], use_threads=False):
             here = slice(row, row + len(part))
-            made = sketch(part[text_column], policy.signature, threads, sets=True)
+            texts = composed(part[text_column])
+            made = sketch(texts, policy.signature, threads, sets=True)
             assert made.sets is not None
             bands[here], shingles[here] = made.bands, made.shingles
-            content[here], sizes[here] = content_keys(part[text_column]), made.sets.sizes
+            content[here], sizes[here] = content_keys(texts), made.sets.sizes
             scratch.write(made.sets.hashes.astype("<u8", copy=False).data)
             names.append(part[id_column].cast(pa.string()))
             row += len(part)
+        scratch.flush()
         ends = np.cumsum(sizes, dtype=np.int64)
         sets = SetFile(lambda: Path(scratch.name).open("rb"), ends - sizes, sizes)  # noqa: SIM115
         given = _checked(pa.chunked_array(names, pa.string()))

@@ -1,5 +1,6 @@
 """Deduplication of a Parquet file: the decisions of the call in memory, in the order of the file."""
 
+import unicodedata
 from pathlib import Path
 
 import pyarrow as pa
@@ -29,6 +30,7 @@ def test_decides_as_in_memory_whatever_the_ids(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(files, "ROWS_AT_ONCE", 5)
         found = deduplicate_parquet(path, POLICY)
+    texts = [unicodedata.normalize("NFC", text) for text in texts]
     blank = pa.array([""] * len(texts), pa.string())
     numbered = pa.array([f"{number:03}" for number in range(len(texts))], pa.string())
     same = pa.array([f"id-{text}" for text in texts], pa.string())
@@ -49,6 +51,13 @@ def test_of_two_copies_the_first_in_the_file_stays(tmp_path: Path) -> None:
     pq.write_table(pa.table({"name": ["z", "a", "m"], "body": [text, text, f"{text} more"]}), path)
     found = deduplicate_parquet(path, POLICY, id_column="name", text_column="body").to_pylist()
     assert [(row["locator"], row["kept_locator"]) for row in found] == [("z", None), ("a", "z"), ("m", "z")]
+
+
+def test_composed_and_decomposed_letters_are_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "corpus.parquet"
+    text = " ".join(f"caf\u00e9{i} na\u00efve{i}" for i in range(40))
+    pq.write_table(pa.table({"id": ["a", "b"], "text": [unicodedata.normalize("NFD", text), text]}), path)
+    assert deduplicate_parquet(path, POLICY)["reason"].to_pylist() == [None, "exact_duplicate"]
 
 
 @pytest.mark.parametrize(
