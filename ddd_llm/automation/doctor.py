@@ -40,7 +40,7 @@ def _sources(settings: Settings) -> str:
 
 
 def _recipe(settings: Settings) -> str:
-    from ddd_llm.instructions.build import DatasetConfig
+    from ddd_llm.instructions.recipe import DatasetConfig
     from ddd_llm.platform.inputs import load_section
     from ddd_llm.training.recipe import BaseModelSpec, SftRecipe
 

@@ -48,14 +48,13 @@ def raw_documents(step: Step) -> None:
     Parquet, CSV, Markdown, HTML, PDF, DOCX and plain text, archives of these, and Hugging Face datasets. Broken files and
     records are quarantined with a reason and counted. A batch is never made again.
     """
-    from ddd_llm.corpus.batch import ingest
+    from ddd_llm.corpus.batch import HISTORY, ingest
     from ddd_llm.corpus.identity import load_key
     from ddd_llm.corpus.reports.raw import report_raw
 
     settings = step.settings
     previous = step.inputs("raw_documents")
-    columns = ["source", "locator", "op", "id"]
-    history = [step.store.read_table(held.record.tables["documents"], columns) for held in previous]
+    history = [step.store.read_table(held.record.tables["documents"], list(HISTORY)) for held in previous]
     sources = sources_of(settings)
     with step.timed("read"):
         batch = ingest(

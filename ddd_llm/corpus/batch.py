@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ddd_llm.corpus.ingest import delta, fold, read_source, unread_sources
+from ddd_llm.corpus.ingest import Known, delta, fold, read_source, stated, unread_sources
 from ddd_llm.corpus.readers.locators import file_of
 from ddd_llm.corpus.schemas import CURRENT, QUARANTINE
 from ddd_llm.corpus.sources import Source
@@ -21,6 +21,10 @@ from ddd_llm.platform.step import Progress
 
 # Said in the quarantine table, although the documents they speak of were kept.
 NOTICES = frozenset({"duplicate_id_conflict", "duplicate_member", "charset_detected"})
+
+
+HISTORY = ("source", "locator", "op", "id", "title", "date", "quality")
+"""What `ingest` reads of earlier batches."""
 
 
 @dataclass(frozen=True)
@@ -36,18 +40,19 @@ class Batch:
 def ingest(
     sources: Sequence[tuple[Source, Path]], history: Sequence[pa.Table], key: bytes, progress: Progress
 ) -> Batch:
-    """What changed in all sources since the batches in `history` (columns source, locator, op, id, oldest first).
+    """What changed in all sources since the batches in `history` (columns of `HISTORY`, oldest first).
 
     A source or file that cannot be read now keeps what it held: a broken disk must not look like a deletion.
     """
     state: dict[tuple[str, str], str] = {}
     for batch in history:
         state = fold(state, batch)
-    known: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    known: defaultdict[str, dict[str, Known]] = defaultdict(dict)
+    facts = _stated(history)
     for (name, locator), identity in state.items():
-        known[name][locator] = identity
+        known[name][locator] = Known(identity, facts[name, locator])
     read: dict[str, pa.Table] = {}
-    held_back, unchanged, done = [], set(), 0
+    held_back, unchanged, restated, done = [], set(), set(), 0
     for source, root in sources:
         before = done
 
@@ -59,11 +64,20 @@ def ingest(
         read[source.name] = reading.documents
         held_back.append(reading.quarantine)
         unchanged.update((source.name, locator) for locator in reading.unchanged)
+        restated.update((source.name, locator) for locator in reading.restated)
     quarantine = pa.concat_tables([QUARANTINE.empty_table(), *held_back])
     current = pa.concat_tables([CURRENT.empty_table(), *(read[name] for name in sorted(read))])
-    changed = delta(state, current, unread_sources(quarantine), unchanged)
+    changed = delta(state, current, unread_sources(quarantine), unchanged, restated)
     notices = _notices(quarantine)
     return Batch(_spared(changed, quarantine.filter(pc.invert(notices))), quarantine, notices)  # type: ignore[attr-defined]
+
+
+def _stated(history: Sequence[pa.Table]) -> dict[tuple[str, str], int]:
+    facts: dict[tuple[str, str], int] = {}
+    for batch in history:
+        columns = (batch[name].to_pylist() for name in ("source", "locator", "title", "date", "quality"))
+        facts |= {(source, locator): stated(*said) for source, locator, *said in zip(*columns, strict=True)}
+    return facts
 
 
 def _notices(quarantine: pa.Table) -> pa.Array:

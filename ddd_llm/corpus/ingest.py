@@ -8,6 +8,7 @@ Memory holds the text of what changed, in Arrow form, and the text of one docume
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,15 +37,25 @@ _REFUSED = {
 }
 
 
+class Known(NamedTuple):
+    """What earlier batches left at a place: the document's id, and its `stated` facts."""
+
+    id: str
+    stated: int
+
+
 class Reading(NamedTuple):
     """A source as it stands now."""
 
     documents: pa.Table
-    """`schemas.CURRENT` sorted by locator: documents that are new or have another text than was known."""
+    """`schemas.CURRENT` sorted by locator: documents that are new, or differ in text, title, date or quality from what was
+    known."""
     quarantine: pa.Table
     """`schemas.QUARANTINE` in reading order."""
     unchanged: set[str]
     """Locators of the documents that are as they were known."""
+    restated: set[str]
+    """Locators of the documents whose text alone is as it was known."""
 
 
 def read_source(
@@ -53,7 +64,7 @@ def read_source(
     key: bytes,
     progress: Progress | None = None,
     limits: Limits = DEFAULT_LIMITS,
-    known: Mapping[str, str] | None = None,
+    known: Mapping[str, Known] | None = None,
 ) -> Reading:
     """The documents of a source as they stand now, and what was held back.
 
@@ -61,7 +72,7 @@ def read_source(
         root: folder of a folder source (`sources.resolve_root`); not looked at for a package or a bucket.
         key: the id key (`identity.load_key`).
         progress: told how far it is.
-        known: locator -> document id of what earlier batches left; those documents are named and not kept in memory.
+        known: by locator, what earlier batches left; documents that are still so are named and not kept in memory.
 
     Texts are normalised. Nothing of a file that was refused as a whole is among the documents.
     """
@@ -88,13 +99,14 @@ def _items(source: Source, root: Path, limits: Limits) -> Iterator[Item | Refusa
 class _Accumulator:
     """What was read so far; a file, or a member of an archive, that is refused as a whole is taken back."""
 
-    def __init__(self, name: str, key: bytes, known: Mapping[str, str]) -> None:
+    def __init__(self, name: str, key: bytes, known: Mapping[str, Known]) -> None:
         self.name = name
         self.key = key
         self.known = known
         self.documents = Rows(CURRENT)
         self.refused = Rows(QUARANTINE)
         self.unchanged: list[str] = []
+        self.restated: set[str] = set()
         # Where the rows of the file at hand begin, and of every archive that it lies in.
         self._starts: dict[str, tuple[int, int, int]] = {}
         self._at: str | None = None
@@ -126,7 +138,7 @@ class _Accumulator:
     def result(self) -> Reading:
         """Everything, the documents sorted."""
         documents = self.documents.sorted_by("locator").cast(CURRENT)
-        return Reading(documents, self.refused.table(), set(self.unchanged))
+        return Reading(documents, self.refused.table(), set(self.unchanged), self.restated)
 
     def _refuse(self, one: Refusal) -> None:
         self.refused.append((self.name, one.locator, one.reason, one.detail, one.offset))
@@ -140,10 +152,13 @@ class _Accumulator:
             return Refusal(item.locator, reason, _REFUSED[reason])
         text = normalise(item.text)
         identity = doc_id(self.key, text)
-        if self.known.get(item.locator) == identity:
-            self.unchanged.append(item.locator)
-            return None
         title = " ".join(normalise(item.title).split()) or item.locator
+        before = self.known.get(item.locator)
+        if before is not None and before.id == identity:
+            if before.stated == stated(title, item.date, item.quality):
+                self.unchanged.append(item.locator)
+                return None
+            self.restated.add(item.locator)
         size = len(text.encode())
         self.documents.append(
             (identity, self.name, item.locator, title, item.media_type, language([text])[0], item.date, item.quality,
@@ -151,6 +166,12 @@ class _Accumulator:
             size + len(title) + len(item.locator),
         )  # fmt: skip
         return None
+
+
+def stated(title: str | None, date: str | None, quality: float | None) -> int:
+    """What a source says about a document, in 64 bits: enough to see that it says something else now."""
+    said = "\0".join((title or "", date or "", repr(quality)))
+    return int.from_bytes(hashlib.blake2b(said.encode(), digest_size=8).digest())
 
 
 def quarantine(refusals: list[tuple[str, Refusal]]) -> pa.Table:
@@ -181,6 +202,7 @@ def delta(
     current: pa.Table,
     unread: Collection[str] = (),
     unchanged: Collection[tuple[str, str]] = (),
+    restated: Collection[tuple[str, str]] = (),
 ) -> pa.Table:
     """The batch that leads from the previous state to the current one.
 
@@ -189,9 +211,10 @@ def delta(
         current: documents of all sources now (`schemas.CURRENT`).
         unread: sources that could not be read now (`unread_sources`): what they held stays, nothing is deleted.
         unchanged: places whose document is as before and therefore not in `current`.
+        restated: places whose document has the text that it had, and another title, date or quality.
 
     Returns:
-        `schemas.RAW`, sorted by (source, locator): an add, an update (same place, other id) or a delete (the id that
+        `schemas.RAW`, sorted by (source, locator): an add, an update (same place, other id or restated) or a delete (the id that
         goes, nulls after `op`) for every place that differs, and no row for one that does not.
 
     Raises:
@@ -203,11 +226,11 @@ def delta(
     same = set(unchanged)
     if len(now) != len(places) or not same.isdisjoint(now):
         raise ValueError("two documents share one source and locator: a reader gave a locator twice")
-    kept_away = set(unread)
+    kept_away, again = set(unread), set(restated)
     changed: list[tuple[tuple[str, str], str, int | None]] = []
     for place, index in now.items():
         before = previous.get(place)
-        if before != ids[index]:
+        if before != ids[index] or place in again:
             changed.append((place, "add" if before is None else "update", index))
     gone = (place for place in previous if place not in now and place not in same and place[0] not in kept_away)
     changed += [(place, "delete", None) for place in gone]

@@ -135,7 +135,7 @@ def annotator_agreement(step: Step) -> None:
     errors, and the guideline sections behind them are named. Each guideline passes, fails or is insufficient on the lower
     bound; only labels of those that pass are used.
     """
-    from ddd_llm.feedback.measures import agreement_table, annotators_table, measure_labels
+    from ddd_llm.feedback.measures import agreement_table, annotators_table, confusion_table, measure_labels
     from ddd_llm.feedback.reports import report_agreement
 
     labels, items = current_labels(step)
@@ -145,6 +145,7 @@ def annotator_agreement(step: Step) -> None:
     measured = measure_labels(labels, items, newest, plan_of(step))
     step.put_table("agreement", agreement_table(measured))
     step.put_table("annotators", annotators_table(measured))
+    step.put_table("confusion", confusion_table(measured))
     step.put_json("verdicts.json", {m.guideline: [m.verdict.outcome, m.verdict.sentence] for m in measured})
     report_agreement(step, measured, labels, items)
 

@@ -5,6 +5,7 @@ Belongs here: from labels to tables of figures. Does not: the coefficients (`agr
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -55,6 +56,18 @@ ANNOTATORS_SCHEMA = pa.schema(
         ("change_low", pa.float64()),
         ("change_high", pa.float64()),
         ("items_lost", pa.int64()),
+    ]
+)
+
+CONFUSION_SCHEMA = pa.schema(
+    [
+        ("guideline", pa.string()),
+        ("annotator", pa.string()),
+        ("against", pa.string()),  # gold, or dawid_skene: the likeliest truth by all labels
+        ("known", pa.string()),
+        ("given", pa.string()),
+        ("share", pa.float64()),  # of the answers where `known` is right
+        ("times", pa.int64()),  # null for dawid_skene, which estimates
     ]
 )
 
@@ -215,3 +228,33 @@ def annotators_table(measured: Iterable[Measured]) -> pa.Table:
                 row |= {"change_high": left.high, "items_lost": left.items}
             rows.append(row)
     return pa.Table.from_pylist(rows, schema=ANNOTATORS_SCHEMA)
+
+
+def confusion_table(measured: Iterable[Measured]) -> pa.Table:
+    """CONFUSION_SCHEMA: what each annotator says where something else is right, and how often they say what is right."""
+    rows: list[dict[str, Any]] = []
+    for one in measured:
+        for judged in one.calibration:
+            known = Counter[str]()
+            for (right, _), times in judged.confusion.items():
+                known[right] += times
+            rows += [
+                _confused(one, judged.annotator, "gold", right, given, times / known[right], times)
+                for (right, given), times in sorted(judged.confusion.items())
+            ]
+        found = one.disagreement.estimates if one.disagreement is not None else None
+        if found is not None:
+            rows += [
+                _confused(one, name, "dawid_skene", right, given, float(found.confusion[i, j, k]), None)
+                for i, name in enumerate(found.annotators)
+                for j, right in enumerate(found.values)
+                for k, given in enumerate(found.values)
+            ]
+    return pa.Table.from_pylist(rows, schema=CONFUSION_SCHEMA)
+
+
+def _confused(
+    one: Measured, annotator: str, against: str, known: str, given: str, share: float, times: int | None
+) -> dict[str, Any]:
+    about = {"guideline": one.guideline, "annotator": annotator, "against": against}
+    return {**about, "known": known, "given": given, "share": share, "times": times}

@@ -16,7 +16,7 @@ from ddd_llm.feedback.agreement.alpha import Estimate
 from ddd_llm.feedback.effort import efforts, validated_share
 from ddd_llm.feedback.guidelines import Guideline
 from ddd_llm.feedback.labels import Item, Label
-from ddd_llm.feedback.measures import Measured
+from ddd_llm.feedback.measures import Measured, confusion_table
 from ddd_llm.feedback.reading import Feedback
 from ddd_llm.platform.report import KeyFigure, Page, Sample
 from ddd_llm.platform.step import Step
@@ -142,6 +142,24 @@ def _agreement_of(page: Page, one: Measured, items: Mapping[str, Item]) -> None:
                 ]
                 for c in one.calibration
             ],
+        )
+    confused = [
+        row for row in confusion_table([one]).to_pylist() if row["known"] != row["given"] and row["share"] >= 0.05
+    ]
+    if confused:
+        page.table(
+            ["annotator", "says", "where right is", "share", "by"],
+            [
+                [
+                    row["annotator"],
+                    row["given"],
+                    row["known"],
+                    f"{row['share']:.0%}",
+                    row["against"].replace("_", " and "),
+                ]
+                for row in sorted(confused, key=lambda row: -row["share"])[:12]
+            ],
+            "What is taken for what: by gold questions, and by Dawid and Skene's model of all labels; 5% and more.",
         )
     if one.left_out:
         page.table(

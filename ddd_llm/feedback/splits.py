@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from ddd_llm.feedback.labels import Item
+from ddd_llm.instructions.build import OWN_TASK
 from ddd_llm.instructions.prompts import stable_hash
 from ddd_llm.store.canonical import canonical_json, digest
 
@@ -32,10 +33,12 @@ class Splits:
 
     @classmethod
     def beside(cls, examples: pa.Table, held_out_share: float) -> Splits:
-        """Splits that agree with the instruction dataset. Of `examples` source_ids, component and split are read."""
+        """Splits that agree with the instruction dataset. Of `examples` task, source_ids, component and split are read."""
         components: dict[str, str] = {}
         tested: set[str] = set()
-        for row in examples.select(["source_ids", "component", "split"]).to_pylist():
+        for row in examples.select(["task", "source_ids", "component", "split"]).to_pylist():
+            if row["task"] == OWN_TASK:  # whose component is its file, and whose documents are never held out
+                continue
             components |= dict.fromkeys(row["source_ids"], row["component"])
             if row["split"] != "train":
                 tested.update(row["source_ids"])

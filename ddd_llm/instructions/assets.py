@@ -19,8 +19,8 @@ from ddd_llm.store.session import Held
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from ddd_llm.instructions.build import DatasetConfig
     from ddd_llm.instructions.own import OwnExamples
+    from ddd_llm.instructions.recipe import DatasetConfig
 
 GROUP = "instructions"
 OWNER = "ml-engineering"
@@ -40,6 +40,7 @@ DATASET_COLUMNS = {
     **EXAMPLE_COLUMNS,
     "author": "program, model or person.",
     "guideline": "Guideline and version that a person wrote it under; null where there was none.",
+    "stage": "instruction, or what the recipe's dataset.mix lets in beside it.",
 }
 
 
@@ -75,15 +76,15 @@ def instruction_candidates(step: Step) -> None:
 
 def own_example_paths(settings: Settings) -> list[Path]:
     """The files of the user's own examples that the recipe names; relative paths count from the recipe."""
-    from ddd_llm.instructions.build import DatasetConfig
+    from ddd_llm.instructions.recipe import DatasetConfig
 
     entries = load_section(settings.recipe, "dataset", DatasetConfig).own_examples
     return [(settings.recipe.parent / Path(entry.path).expanduser()) for entry in entries]
 
 
 def _dataset_config(settings: Settings) -> Config:
-    from ddd_llm.instructions.build import DatasetConfig
     from ddd_llm.instructions.coverage_plan import load_plan
+    from ddd_llm.instructions.recipe import DatasetConfig
     from ddd_llm.platform.approvals import FIELDS
 
     config = load_section(settings.recipe, "dataset", DatasetConfig)
@@ -141,7 +142,8 @@ def instruction_dataset(step: Step) -> None:
     modules test a skill and not memory, and a growing corpus moves no example. The user's own examples, and those that a model
     wrote, are mixed in only where the recipe says so; the latter in train alone.
     """
-    from ddd_llm.instructions.build import DatasetConfig, build_dataset
+    from ddd_llm.instructions.build import build_dataset
+    from ddd_llm.instructions.recipe import DatasetConfig
     from ddd_llm.instructions.report import report_dataset
 
     config = DatasetConfig.model_validate(step.config["dataset"])

@@ -6,21 +6,22 @@ Here belongs the assembly. Here does not belong how an example is made (`candida
 """
 
 import json
+from collections import Counter
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from ddd_llm.corpus.sources import Governed
-from ddd_llm.instructions.candidates import CANDIDATES_SCHEMA, DECISIONS_SCHEMA, GENERATORS, example_id
+from ddd_llm.instructions.candidates import CANDIDATES_SCHEMA, DECISIONS_SCHEMA, example_id
 from ddd_llm.instructions.coverage import Coverage, coverage
 from ddd_llm.instructions.own import QUARANTINE_SCHEMA, OwnExamples, resting_on
 from ddd_llm.instructions.prompts import passage_of, stable_hash
-from ddd_llm.instructions.selection import REFUSAL_TASK, Item, Quota, select
+from ddd_llm.instructions.recipe import STAGE, DatasetConfig, OwnExamplesEntry
+from ddd_llm.instructions.selection import REFUSAL_TASK, Item, select
 from ddd_llm.instructions.similarity import near_pairs
-from ddd_llm.instructions.split import SPLITS, SplitConfig, SplitPlan, module_of, plan_splits
+from ddd_llm.instructions.split import SPLITS, SplitPlan, module_of, plan_splits
+from ddd_llm.platform.inputs import InputError
 
 OWN_TASK = "own"
 EXAMPLES_SCHEMA = pa.schema(
@@ -39,81 +40,9 @@ EXAMPLES_SCHEMA = pa.schema(
         ("generator_version", pa.string()),
         ("author", pa.string()),  # program, model, person
         ("guideline", pa.string()),  # name and version that a person wrote it under; null where there was none
+        ("stage", pa.string()),  # instruction, domain
     ]
 )
-_WEIGHTS = {
-    "summary": 1.0,
-    "parameters": 1.3,
-    "parameter_meaning": 1.7,
-    "default_value": 2.0,
-    "returns": 1.2,
-    "raises": 0.7,
-    "example": 1.0,
-}
-
-
-class OwnExamplesEntry(BaseModel):
-    """One file of the user's own examples, and how often each of them is trained on."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    path: str = Field(min_length=1, description="JSON Lines file of conversations.")
-    source: Governed = Field(description="Its name, who owns it and on what ground it may be used, as in sources.yaml.")
-    repeat: int = Field(default=1, ge=1, le=1000, description="How often each conversation enters train.")
-
-
-class DatasetConfig(BaseModel):
-    """Settings of the dataset: the `dataset:` section of a recipe."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    train_size: int = Field(default=6000, ge=1, description="Largest number of generated train examples.")
-    validation_size: int = Field(default=600, ge=0, description="Largest number of validation examples.")
-    test_size: int = Field(default=800, ge=0, description="Largest number of test examples.")
-    weights: dict[str, float] = Field(
-        default=_WEIGHTS, description="Relative weight per task; 0 or absent leaves a task out. Refusals have a share."
-    )
-    refusal_share: float = Field(
-        default=0.12, ge=0.0, le=0.4, description="Share of questions about parameters that do not exist."
-    )
-    closed_book_share: float = Field(default=0.05, ge=0.0, le=0.5, description="Share of examples without a passage.")
-    package_share: float = Field(default=0.2, gt=0.0, le=1.0, description="Largest share of a split from one package.")
-    per_module: int = Field(default=12, ge=2, description="Most examples of a split from one module.")
-    synthetic_share: float = Field(
-        default=0.1,
-        ge=0.0,
-        le=1.0,
-        description="Most examples that a model wrote, as a share of train_size; they come on top.",
-    )
-    split: SplitConfig = Field(default=SplitConfig(), description="Shares of the splits and the similarity that binds.")
-    own_examples: tuple[OwnExamplesEntry, ...] = Field(
-        default=(), description="The user's own examples; none are mixed in unless named here."
-    )
-
-    @field_validator("own_examples")
-    @classmethod
-    def _names_differ(cls, entries: tuple[OwnExamplesEntry, ...]) -> tuple[OwnExamplesEntry, ...]:
-        names = [entry.source.name for entry in entries]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"two files share the source name {', '.join(twice)}: every source needs its own")
-        return entries
-
-    @field_validator("weights")
-    @classmethod
-    def _known_tasks(cls, weights: dict[str, float]) -> dict[str, float]:
-        known = sorted(set(GENERATORS) - {REFUSAL_TASK})
-        if unknown := sorted(set(weights) - set(known)):
-            raise ValueError(f"unknown tasks {unknown}; known are {known} (refusals are set by refusal_share)")
-        if any(not 0 <= weight < float("inf") for weight in weights.values()) or not any(weights.values()):
-            raise ValueError("weights must be finite, not negative, and one of them above 0")
-        return weights
-
-    def quota(self, split: str) -> Quota:
-        """How many examples of a split to choose."""
-        sizes = {"train": self.train_size, "validation": self.validation_size, "test": self.test_size}
-        return Quota(
-            sizes[split], self.weights, self.refusal_share, self.closed_book_share, self.package_share, self.per_module
-        )
 
 
 @dataclass(frozen=True)
@@ -157,6 +86,7 @@ def build_dataset(
     Raises:
         ValueError: `own` does not match `config.own_examples`, so examples would be mixed in without the recipe saying
             so (or left out although it does); or documents repeat an id.
+        InputError: a stage has more of the train split than `config.mix` allows.
     """
     if len(own) != len(config.own_examples):
         raise ValueError(f"{len(own)} files of own examples given, the recipe names {len(config.own_examples)}")
@@ -179,7 +109,9 @@ def build_dataset(
     held_out = {document for document, split in plan.split.items() if split != "train"}
     own = [resting_on(examples, curated, held_out) for examples in own]
     for entry, examples in zip(config.own_examples, own, strict=True):
-        chosen += _own_rows(examples, entry.repeat)
+        chosen += _own_rows(examples, entry)
+    chosen = [{"stage": STAGE, **row} for row in chosen]
+    _check_mix(chosen, config)
     # By what they say and not by id, which depends on this installation's key: training takes rows in this order.
     chosen.sort(key=lambda row: (row["split"], stable_hash("row", row["messages"]), row["id"]))
     table = pa.Table.from_pylist(chosen, schema=EXAMPLES_SCHEMA)
@@ -258,14 +190,25 @@ def _items(rows: list[dict[str, Any]]) -> list[Item]:
     return items
 
 
-def _own_rows(examples: OwnExamples, repeat: int) -> list[dict[str, Any]]:
+def _check_mix(rows: list[dict[str, Any]], config: DatasetConfig) -> None:
+    stages = Counter(row["stage"] for row in rows if row["split"] == "train")
+    for stage, most in config.mix.items():
+        share = stages[stage] / max(1, stages.total())
+        if share > most:
+            raise InputError(
+                f"{stages[stage]:,} of {stages.total():,} train examples are of stage {stage}, {share:.1%}; dataset.mix allows "
+                f"{most:.1%}: repeat them less, or raise train_size"
+            )
+
+
+def _own_rows(examples: OwnExamples, entry: OwnExamplesEntry) -> list[dict[str, Any]]:
     """Train rows of the user's conversations. Each repetition has an id of its own; the first one's names the
     source."""
     module = f"{OWN_TASK}:{examples.name}"
     rows: dict[str, dict[str, Any]] = {}
     for conversation in examples.conversations:
         source = example_id(OWN_TASK, [module], conversation.messages)
-        for turn in range(repeat):
+        for turn in range(entry.repeat):
             identity = source if turn == 0 else example_id(OWN_TASK, [module, str(turn)], conversation.messages)
             rows[identity] = {
                 "id": identity,
@@ -282,5 +225,6 @@ def _own_rows(examples: OwnExamples, repeat: int) -> list[dict[str, Any]]:
                 "generator_version": "1",
                 "author": "person",
                 "guideline": conversation.guideline,
+                "stage": entry.stage,
             }
     return list(rows.values())

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ddd_llm.corpus.batch import Batch, ingest
 from ddd_llm.corpus.identity import doc_id
-from ddd_llm.corpus.ingest import delta, fold, read_source, unread_sources
+from ddd_llm.corpus.ingest import Known, delta, fold, read_source, stated, unread_sources
 from ddd_llm.corpus.rows import Rows, gather
 from ddd_llm.corpus.scan import scan
 from ddd_llm.corpus.schemas import CURRENT, QUARANTINE, RAW
@@ -97,7 +97,7 @@ def test_documents_are_normal_sorted_and_keyed(tmp_path: Path) -> None:
     (tmp_path / "b.txt").write_bytes("cafe\u0301\r\nText in words of the English language.\r\n\r\n".encode())
     (tmp_path / "a.md").write_text("# One\n")
     said: list[int] = []
-    documents, held_back, _ = read_source(folder_source(), tmp_path, KEY, said.append)
+    documents, held_back, *_ = read_source(folder_source(), tmp_path, KEY, said.append)
     assert documents.schema.equals(CURRENT)
     assert held_back.schema.equals(QUARANTINE)
     text = "caf\u00e9\nText in words of the English language."
@@ -189,10 +189,10 @@ def test_scan_of_a_package_follows_its_version_and_roots() -> None:
 
 
 def test_sources_that_could_not_be_read_are_named(tmp_path: Path) -> None:
-    _, gone, _ = read_source(folder_source("gone"), tmp_path / "gone", KEY)
-    _, wrong, _ = read_source(package_source("wrong", package="pyparsing", version="0"), HERE, KEY)
+    _, gone, *_ = read_source(folder_source("gone"), tmp_path / "gone", KEY)
+    _, wrong, *_ = read_source(package_source("wrong", package="pyparsing", version="0"), HERE, KEY)
     (tmp_path / "bad.txt").write_bytes(b"\xff")
-    _, bad, _ = read_source(folder_source("bad"), tmp_path, KEY)
+    _, bad, *_ = read_source(folder_source("bad"), tmp_path, KEY)
     assert reasons(bad) == [("bad.txt", "encoding_unknown")]
     assert unread_sources(pa.concat_tables([gone, wrong, bad])) == {"gone", "wrong"}
 
@@ -201,7 +201,8 @@ def test_what_is_known_is_named_and_not_held(tmp_path: Path) -> None:
     for number in range(5):
         (tmp_path / f"{number}.txt").write_text(f"text {number}")
     first = read_source(folder_source(), tmp_path, KEY)
-    known = dict(zip(first.documents["locator"].to_pylist(), first.documents["id"].to_pylist(), strict=True))
+    rows = first.documents.to_pylist()
+    known = {row["locator"]: Known(row["id"], stated(row["title"], row["date"], row["quality"])) for row in rows}
     (tmp_path / "3.txt").write_text("other text")
     said: list[int] = []
     second = read_source(folder_source(), tmp_path, KEY, said.append, known=known)
@@ -254,6 +255,31 @@ def test_a_record_that_was_emptied_takes_its_text_out(tmp_path: Path) -> None:
     for texts in (("", "two", "three"), (None, "two", "three")):
         assert ops(written(*texts)) == [("a.jsonl#id=n:0", "delete")]
     assert written("one", "two", "three").documents.num_rows == 0
+
+
+def test_what_a_source_says_about_a_text_may_change_alone(tmp_path: Path) -> None:
+    """A corrected date or score, or a field that is only named now, reaches the corpus with the text that it had."""
+
+    def written(quality: float, **fields: str) -> Batch:
+        row = {"text": "one", "score": quality, "day": "2026-01-01"}
+        (tmp_path / "a.jsonl").write_text(f"{json.dumps(row)}\n")
+        found = ingest([(folder_source(**fields), tmp_path)], history, KEY, never)  # type: ignore[arg-type]
+        history.append(found.documents)
+        return found
+
+    history: list[pa.Table] = []
+    assert ops(written(0.5)) == [("a.jsonl#line=1", "add")]
+    for quality, fields in ((0.5, {"quality_field": "score"}), (0.9, {"quality_field": "score"})):
+        (row,) = written(quality, **fields).documents.to_pylist()
+        assert (row["op"], row["id"], row["text"], row["quality"]) == (
+            "update",
+            history[0]["id"][0].as_py(),
+            "one",
+            quality,
+        )
+    assert written(0.9, quality_field="score").documents.num_rows == 0
+    (row,) = written(0.9, quality_field="score", date_field="day").documents.to_pylist()
+    assert (row["op"], row["date"]) == ("update", "2026-01-01")
 
 
 def test_a_notice_about_a_file_does_not_keep_what_went(tmp_path: Path) -> None:

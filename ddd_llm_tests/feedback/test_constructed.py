@@ -12,7 +12,8 @@ from ddd_llm.feedback.agreement.spans import character_f1
 from ddd_llm.feedback.constructed import KINDS, ConstructedConfig, Planted, construct
 from ddd_llm.feedback.label_rules import check_label
 from ddd_llm.feedback.labels import LabelSchema
-from ddd_llm.instructions.build import DatasetConfig, build_dataset
+from ddd_llm.instructions.build import build_dataset
+from ddd_llm.instructions.recipe import DatasetConfig
 from ddd_llm.instructions.split import SplitConfig
 from ddd_llm_tests.feedback.samples import item, label
 from ddd_llm_tests.instructions.samples import no_pairs, real_candidates, real_documents

@@ -11,11 +11,12 @@ import pytest
 from pydantic import ValidationError
 
 from ddd_llm.corpus.sources import Governed
-from ddd_llm.instructions.build import EXAMPLES_SCHEMA, BuiltDataset, DatasetConfig, OwnExamplesEntry, build_dataset
+from ddd_llm.instructions.build import EXAMPLES_SCHEMA, BuiltDataset, build_dataset
 from ddd_llm.instructions.candidates import CandidateConfig, candidates
 from ddd_llm.instructions.coverage import coverage
 from ddd_llm.instructions.leakage import find_leaks
 from ddd_llm.instructions.own import read_own_examples
+from ddd_llm.instructions.recipe import DatasetConfig, OwnExamplesEntry
 from ddd_llm.instructions.split import SplitConfig
 from ddd_llm_tests.instructions.samples import no_pairs, real_candidates, real_documents, table
 
@@ -127,6 +128,24 @@ def test_own_examples_need_the_recipe(tmp_path: Path) -> None:
     assert str(tmp_path) not in str(mine)
     assert dataset.quarantine["reason"].to_pylist() == ["invalid_json"]
     assert find_leaks(dataset.table) == []
+
+
+def test_another_stage_is_mixed_in_only_as_the_recipe_says(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match=r"stage domain in a dataset of stage instruction.*mix: \{domain"):
+        DatasetConfig.model_validate({"own_examples": [{"path": "x", "stage": "domain", "source": RIGHTS}]})
+    path = tmp_path / "mine.jsonl"
+    turns = [{"role": "user", "content": "What is a leader?"}, {"role": "assistant", "content": "What is kept."}]
+    path.write_text(json.dumps({"messages": turns}) + "\n", encoding="utf-8")
+    entry = OwnExamplesEntry(path=str(path), stage="domain", repeat=9, source=Governed.model_validate(RIGHTS))
+    wide, narrow = (
+        SMALL.model_copy(update={"own_examples": (entry,), "mix": {"domain": most}}) for most in (0.9, 0.01)
+    )
+    stages = {
+        row["stage"]: row["task"] == "own" for row in built(wide, own=[read_own_examples(path)]).table.to_pylist()
+    }
+    assert stages == {"domain": True, "instruction": False}
+    with pytest.raises(ValueError, match=r"9 of \d+ train examples are of stage domain.*allows 1.0%"):
+        built(narrow, own=[read_own_examples(path)])
 
 
 def test_own_examples_go_with_the_documents_they_were_made_from(tmp_path: Path) -> None:

@@ -14,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from ddd_llm.instructions.build import BuiltDataset, DatasetConfig, build_dataset
+from ddd_llm.instructions.build import BuiltDataset, build_dataset
 from ddd_llm.instructions.candidates import CANDIDATES_SCHEMA
 from ddd_llm.instructions.leakage import find_leaks
 from ddd_llm.instructions.prompts import estimate_tokens, passage_of, question_of
+from ddd_llm.instructions.recipe import DatasetConfig
 from ddd_llm.instructions.split import SplitConfig
 from ddd_llm.instructions.synthetic import Synthetic, checked, choose_documents, write
 from ddd_llm.instructions.writers import EndpointWriter, Remembering, Shown, SyntheticConfig, Written

@@ -21,6 +21,7 @@ class Estimates:
     """What the labels say when annotators are weighed by how reliable they look.
 
     Attributes:
+        annotators, values: names along the axes of `confusion`.
         posterior: (items, categories) probability of each true class; rows of unlabelled items are the prior.
         prior: (categories,).
         confusion: (annotators, true, given) probabilities.
@@ -29,6 +30,8 @@ class Estimates:
         converged: False when `limit` ended it.
     """
 
+    annotators: tuple[str, ...]
+    values: tuple[str, ...]
     posterior: Floats
     prior: Floats
     confusion: Floats
@@ -62,8 +65,8 @@ def dawid_skene(ratings: Ratings, limit: int = 500, tolerance: float = 1e-6, smo
         moved = float(np.abs(after - posterior).max())
         posterior = after
         if moved < tolerance:
-            return Estimates(posterior, prior, confusion, likelihood, iteration, True)
-    return Estimates(posterior, prior, confusion, likelihood, limit, False)
+            return Estimates(ratings.annotators, ratings.values, posterior, prior, confusion, likelihood, iteration, True)
+    return Estimates(ratings.annotators, ratings.values, posterior, prior, confusion, likelihood, limit, False)
 
 
 def _one_hot(ratings: Ratings) -> Floats:

@@ -59,7 +59,7 @@ def source(server: s3_server.Server, name: str, **fields: Any) -> Bucket:
 
 
 def read(server: s3_server.Server, name: str, **fields: Any) -> tuple[pa.Table, pa.Table]:
-    documents, held_back, _ = read_source(source(server, name, **fields), HERE, KEY)
+    documents, held_back, *_ = read_source(source(server, name, **fields), HERE, KEY)
     return documents, held_back
 
 

@@ -23,7 +23,7 @@ def source(**fields: object) -> HfDataset:
 
 
 def read(root: Path, **fields: object) -> tuple[pa.Table, pa.Table]:
-    documents, held_back, _ = read_source(source(**fields), root, KEY)
+    documents, held_back, *_ = read_source(source(**fields), root, KEY)
     return documents, held_back
 
 

@@ -22,8 +22,9 @@ from ddd_llm.corpus.policies import curation_policy
 from ddd_llm.corpus.quality import curate
 from ddd_llm.corpus.schemas import RAW
 from ddd_llm.corpus.tables import pairs_by_id
-from ddd_llm.instructions.build import DatasetConfig, build_dataset
+from ddd_llm.instructions.build import build_dataset
 from ddd_llm.instructions.candidates import CandidateConfig, candidates
+from ddd_llm.instructions.recipe import DatasetConfig
 from ddd_llm.platform.settings import load_settings
 from ddd_llm_tests.corpus.rights.builders import CONSENT, PROVENANCE, EMailMask, permissions, whole
 

@@ -13,7 +13,7 @@ from ddd_llm.feedback.agreement.disagreement import explain
 from ddd_llm.feedback.agreement.gold import GoldPolicy, calibrate
 from ddd_llm.feedback.agreement.measure import Rating, measure
 from ddd_llm.feedback.agreement.ratings import Ratings
-from ddd_llm.feedback.measures import annotators_table, measure_labels
+from ddd_llm.feedback.measures import annotators_table, confusion_table, measure_labels
 from ddd_llm.feedback.preferences.policy import AlignmentPlan
 from ddd_llm_tests.feedback.samples import VALUES, guideline, item, label
 
@@ -105,6 +105,18 @@ def test_a_part_of_two_items_is_insufficient_and_no_error() -> None:
     assert measure(rows[-6:], ["no", "yes"])[0].annotators == 3
 
 
+def test_what_is_taken_for_what_is_told_by_gold_and_by_all_labels() -> None:
+    shown = [item(prompt=f"{n}?", gold='{"choice":"right"}' if n < 8 else None) for n in range(40)]
+    truth = ["right" if n % 2 or n < 8 else "wrong" for n in range(40)]
+    given = [label(of, who, {"choice": said}) for of, said in zip(shown, truth, strict=True) for who in ("ada", "ben")]
+    given += [label(of, "cyd", {"choice": "right"}) for of in shown]
+    (found,) = measure_labels(given, {of.id: of for of in shown}, {"by-choice": guideline()}, PLAN)
+    rows = {(r["annotator"], r["against"], r["known"], r["given"]): r for r in confusion_table([found]).to_pylist()}
+    assert rows["cyd", "gold", "right", "right"]["times"] == 8
+    assert rows["cyd", "dawid_skene", "wrong", "right"]["share"] > 0.9
+    assert rows["ada", "dawid_skene", "wrong", "wrong"]["share"] > 0.9
+
+
 def test_marked_spans_are_held_against_known_ones() -> None:
     gold = json.dumps(VALUES["spans"])
     shown = [item("spans", prompt=f"{n}?", gold=gold) for n in range(10)]
@@ -117,6 +129,10 @@ def test_marked_spans_are_held_against_known_ones() -> None:
     }
     judged = annotators_table([found]).to_pylist()
     assert of_calibrated(given, judged) == [one for one in given if one.annotator == "sure"], "they do not count"
+    told = {
+        (r["annotator"], r["known"], r["given"]): (r["share"], r["times"]) for r in confusion_table([found]).to_pylist()
+    }
+    assert told == {("sure", "agrees", "agrees"): (1.0, 10), ("off", "agrees", "differs"): (1.0, 10)}
     few = measure_labels(given[:4], {of.id: of for of in shown}, {"by-spans": guideline("spans")}, PLAN)
     assert len(of_calibrated(given[:4], annotators_table(few).to_pylist())) == 4, "two answers show nothing"
 

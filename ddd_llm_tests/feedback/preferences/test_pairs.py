@@ -86,9 +86,10 @@ def test_no_document_is_learnt_from_and_measured_on() -> None:
 
 def test_feedback_falls_where_the_dataset_has_its_documents() -> None:
     rows = [
-        {"source_ids": ["d1", "d2"], "component": "one", "split": "train"},
-        {"source_ids": ["d3"], "component": "two", "split": "test"},
-        {"source_ids": ["d4"], "component": "three", "split": "validation"},
+        {"task": "returns", "source_ids": ["d1", "d2"], "component": "one", "split": "train"},
+        {"task": "own", "source_ids": ["d1"], "component": "own:chats", "split": "train"},
+        {"task": "returns", "source_ids": ["d3"], "component": "two", "split": "test"},
+        {"task": "returns", "source_ids": ["d4"], "component": "three", "split": "validation"},
     ]
     splits = Splits.beside(pa.Table.from_pylist(rows), 0.2)
     assert splits.of(item(source_ids=("d2",))) == splits.of(item(source_ids=("d1",), prompt="Another?"))
