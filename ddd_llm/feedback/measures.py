@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from ddd_llm.feedback.adjudication import agree
-from ddd_llm.feedback.agreement.alpha import Estimate
+from ddd_llm.feedback.agreement.alpha import Estimate, Level
 from ddd_llm.feedback.agreement.disagreement import Disagreement, explain
 from ddd_llm.feedback.agreement.gate import GateVerdict, decide
 from ddd_llm.feedback.agreement.gold import Calibration, calibrate
@@ -109,9 +109,9 @@ def _measured(guideline: Guideline, labels: list[Label], items: Mapping[str, Ite
     seconds = {name: _median([x.seconds for x in labels if x.annotator == name]) for name in _names(labels)}
     counts = {name: sum(x.annotator == name for x in labels) for name in _names(labels)}
     if guideline.label_schema.kind == "spans":
-        agreement, spans = _span_agreement(guideline, labels, items, plan)
+        agreement, spans, left_out = _span_agreement(guideline, labels, items, plan)
         verdict = decide(agreement[0].alpha, plan.agreement)
-        return Measured(guideline.name, agreement, verdict, calibration, (), None, spans, seconds, counts)
+        return Measured(guideline.name, agreement, verdict, calibration, left_out, None, spans, seconds, counts)
     schema = guideline.label_schema
     values = schema.choices if schema.kind == "choice" else ("first", "tie", "second")
     ordinal = schema.ordinal or schema.kind == "preference"
@@ -119,7 +119,8 @@ def _measured(guideline: Guideline, labels: list[Label], items: Mapping[str, Ite
         Rating(x.item_id, x.annotator, str(simple(x.value)), x.guideline_version, items[x.item_id].slice)
         for x in labels
     ]
-    found = measure(rows, values, "ordinal" if ordinal else "nominal", plan.agreement.confidence)
+    level: Level = "ordinal" if ordinal else "nominal"
+    found = measure(rows, values, level, plan.agreement.confidence)
     ratings = ratings_of(rows, values)
     sections = {(x.item_id, x.annotator): x.sections for x in labels}
     return Measured(
@@ -127,7 +128,7 @@ def _measured(guideline: Guideline, labels: list[Label], items: Mapping[str, Ite
         found,
         decide(found[0].alpha, plan.agreement),
         calibration,
-        leave_one_out(ratings),
+        leave_one_out(ratings, level, plan.agreement.confidence),
         explain(ratings, sections, plan.disagreement),
         None,
         seconds,
@@ -166,21 +167,33 @@ def _median(values: Sequence[float | None]) -> float | None:
 
 def _span_agreement(
     guideline: Guideline, labels: list[Label], items: Mapping[str, Item], plan: AlignmentPlan
-) -> tuple[list[Agreement], SpanF1]:
-    marked = [
-        Marked(x.item_id, x.annotator, len(items[x.item_id].responses[0]), _triples(x))
-        for x in labels
-        if isinstance(x.value, SpansValue)
-    ]
+) -> tuple[list[Agreement], SpanF1, list[LeftOut]]:
     nothing = Estimate(None, None, None, 0, 0)
-    annotators = len(_names(labels))
 
-    def row(scope: str, kind: str | None) -> Agreement:
-        found = span_alpha(marked, kind, plan.agreement.confidence)
-        return Agreement(scope, annotators, span_f1(marked, kind).characters, found, nothing, None, None)
+    def marked(some: Iterable[Label]) -> list[Marked]:
+        return [Marked(x.item_id, x.annotator, len(items[x.item_id].responses[0]), _triples(x)) for x in some]
 
-    types = [row(f"type {name}", name) for name in guideline.label_schema.error_types]
-    return [row("all", None), *types], span_f1(marked)
+    def row(scope: str, some: list[Label], kind: str | None = None) -> Agreement:
+        part = marked(some)
+        found = span_alpha(part, kind, plan.agreement.confidence)
+        return Agreement(scope, len(_names(some)), span_f1(part, kind).characters, found, nothing, None, None)
+
+    everything = row("all", labels)
+    rows = [everything, *(row(f"type {name}", labels, name) for name in guideline.label_schema.error_types)]
+    parts = {label.id: (label.guideline_version, items[label.item_id].slice) for label in labels}
+    for place, name in enumerate(("version", "slice")):
+        found = sorted({parts[label.id][place] for label in labels})
+        if len(found) > 1:
+            rows += [row(f"{name} {one}", [x for x in labels if parts[x.id][place] == one]) for one in found]
+    left_out = []
+    for name in _names(labels):
+        rest = [label for label in labels if label.annotator != name]
+        alone = span_alpha(marked(rest), resamples=0).value
+        before = everything.alpha.value
+        change = None if alone is None or before is None else alone - before
+        lost = len({x.item_id for x in labels} - {x.item_id for x in rest})
+        left_out.append(LeftOut(name, len(labels) - len(rest), lost, alone, change, None, None))
+    return rows, span_f1(marked(labels)), left_out
 
 
 def _triples(label: Label) -> tuple[tuple[int, int, str], ...]:

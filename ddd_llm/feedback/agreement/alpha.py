@@ -62,12 +62,12 @@ def alpha(
     if not len(counts):
         return Estimate(None, None, None, 0, 0)
     pairs = coincidences(counts)
-    distance = _Distance(level, ratings.values)
+    distance = Distance(level, ratings.values)
     weights = np.ones((1, len(counts)))
-    value = _alphas(weights, counts, pairs, distance)[0]
+    value = alphas(weights, counts, pairs, distance)[0]
     low = high = None
     if resamples and np.isfinite(value):
-        low, high = bootstrap(len(counts), resamples, seed, confidence, lambda w: _alphas(w, counts, pairs, distance))
+        low, high = bootstrap(len(counts), resamples, seed, confidence, lambda w: alphas(w, counts, pairs, distance))
     return Estimate(finite(value), low, high, len(counts), int(counts.sum()))
 
 
@@ -110,7 +110,7 @@ def finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-class _Distance:
+class Distance:
     """Squared difference between categories; ordinal's depends on how often each occurs."""
 
     def __init__(self, level: Level, values: tuple[str, ...]) -> None:
@@ -135,8 +135,15 @@ class _Distance:
         return (middle[:, :, None] - middle[:, None, :]) ** 2
 
 
-def _alphas(weights: Floats, counts: Floats, pairs: Floats, distance: _Distance) -> Floats:
-    """Alpha of each resample, NaN where no disagreement can be expected."""
+def alphas(weights: Floats, counts: Floats, pairs: Floats, distance: Distance) -> Floats:
+    """Alpha of each resample, NaN where no disagreement can be expected.
+
+    Args:
+        weights: (resamples, items).
+        counts: (items, categories) labels; zero where an item has not two of them.
+        pairs: (items, categories, categories) of `coincidences`, zero for the same items.
+        distance: between categories.
+    """
     totals = weights @ counts
     observed_pairs = (weights @ pairs.reshape(len(pairs), -1)).reshape(len(weights), *pairs.shape[1:])
     apart = distance.of(totals)

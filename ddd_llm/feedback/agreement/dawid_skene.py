@@ -65,7 +65,9 @@ def dawid_skene(ratings: Ratings, limit: int = 500, tolerance: float = 1e-6, smo
         moved = float(np.abs(after - posterior).max())
         posterior = after
         if moved < tolerance:
-            return Estimates(ratings.annotators, ratings.values, posterior, prior, confusion, likelihood, iteration, True)
+            return Estimates(
+                ratings.annotators, ratings.values, posterior, prior, confusion, likelihood, iteration, True
+            )
     return Estimates(ratings.annotators, ratings.values, posterior, prior, confusion, likelihood, limit, False)
 
 

@@ -13,10 +13,12 @@ import numpy as np
 
 from ddd_llm.feedback.agreement.alpha import (
     RESAMPLES,
+    Distance,
     Estimate,
     Floats,
     Level,
     alpha,
+    alphas,
     bootstrap,
     coincidences,
 )
@@ -144,21 +146,23 @@ class LeftOut:
 
 
 def leave_one_out(
-    ratings: Ratings, confidence: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
+    ratings: Ratings, level: Level = "nominal", confidence: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
 ) -> list[LeftOut]:
-    """The effect of each annotator on data and agreement (nominal alpha), by name."""
-    return [_left_out(ratings, name, confidence, resamples, seed) for name in ratings.annotators]
+    """The effect of each annotator on data and agreement (alpha at the level of measurement), by name."""
+    distance = Distance(level, ratings.values)
+    return [_left_out(ratings, name, distance, confidence, resamples, seed) for name in ratings.annotators]
 
 
-def _left_out(ratings: Ratings, name: str, confidence: float, resamples: int, seed: int) -> LeftOut:
+def _left_out(ratings: Ratings, name: str, distance: Distance, confidence: float, resamples: int, seed: int) -> LeftOut:
     rest = ratings.without(name)
-    both = (_Sums(ratings.counts), _Sums(rest.counts))
+    # Unpaired items stay, counting nothing, so that both sets share one resample.
+    everybody, others = _paired(ratings.counts), _paired(rest.counts)
 
     def change(weights: Floats) -> Floats:
-        return both[1].alphas(weights) - both[0].alphas(weights)
+        return alphas(weights, *others, distance) - alphas(weights, *everybody, distance)
 
     one = np.ones((1, len(ratings.items)))
-    difference, alone = float(change(one)[0]), float(both[1].alphas(one)[0])
+    difference, alone = float(change(one)[0]), float(alphas(one, *others, distance)[0])
     defined = bool(np.isfinite(difference))
     low, high = bootstrap(len(ratings.items), resamples, seed, confidence, change) if defined else (None, None)
     labelled = ratings.counts.sum(1)
@@ -173,19 +177,8 @@ def _left_out(ratings: Ratings, name: str, confidence: float, resamples: int, se
     )
 
 
-class _Sums:
-    """Nominal alpha of weighted items, with unpaired ones counting nothing, so that two sets share one resample."""
-
-    def __init__(self, counts: Floats) -> None:
-        paired = counts.sum(1) >= 2
-        self._counts = np.where(paired[:, None], counts, 0.0)
-        self._apart = np.zeros(len(counts))
-        pairs = coincidences(counts[paired])
-        self._apart[paired] = pairs.sum((1, 2)) - np.einsum("icc->i", pairs)
-
-    def alphas(self, weights: Floats) -> Floats:
-        totals = weights @ self._counts
-        labels = totals.sum(1)
-        expected = labels**2 - (totals**2).sum(1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(expected > 0, 1 - (labels - 1) * (weights @ self._apart) / expected, np.nan)
+def _paired(counts: Floats) -> tuple[Floats, Floats]:
+    paired = counts.sum(1) >= 2
+    pairs = np.zeros((*counts.shape, counts.shape[1]))
+    pairs[paired] = coincidences(counts[paired])
+    return np.where(paired[:, None], counts, 0.0), pairs

@@ -105,6 +105,20 @@ def test_a_part_of_two_items_is_insufficient_and_no_error() -> None:
     assert measure(rows[-6:], ["no", "yes"])[0].annotators == 3
 
 
+def test_marked_spans_are_told_by_slice_and_without_each_annotator() -> None:
+    shown = [item("spans", prompt=f"{n}?", slice="ab"[n % 2]) for n in range(8)]
+    far = {"spans": [{"start": 0, "end": 3, "type": "irrelevant"}]}
+    given = [label(of, who) for of in shown for who in ("ada", "ben")]
+    given += [label(of, "cyd", far if of.slice == "b" else None) for of in shown]
+    (found,) = measure_labels(given, {of.id: of for of in shown}, {"by-spans": guideline("spans")}, PLAN)
+    parts = {part.scope: part.alpha.value for part in found.agreement}
+    everything = parts["all"]
+    assert parts["slice a"] == 1.0 and everything is not None and (parts["slice b"] or 0) < everything < 1
+    without = {row.annotator: row for row in found.left_out}
+    assert without["cyd"].alpha == 1.0 and without["cyd"].change == pytest.approx(1 - everything)
+    assert (without["ada"].change or 0) < 0 and without["ada"].labels == 8
+
+
 def test_what_is_taken_for_what_is_told_by_gold_and_by_all_labels() -> None:
     shown = [item(prompt=f"{n}?", gold='{"choice":"right"}' if n < 8 else None) for n in range(40)]
     truth = ["right" if n % 2 or n < 8 else "wrong" for n in range(40)]

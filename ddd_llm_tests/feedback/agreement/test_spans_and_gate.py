@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ddd_llm.feedback.agreement.alpha import Estimate, alpha
+from ddd_llm.feedback.agreement.alpha import Estimate, Level, alpha
 from ddd_llm.feedback.agreement.gate import AgreementPolicy, decide
 from ddd_llm.feedback.agreement.measure import Rating, leave_one_out, measure, ratings_of
 from ddd_llm.feedback.agreement.ratings import Ratings
@@ -109,14 +109,15 @@ def test_of_two_versions_of_a_label_the_later_counts() -> None:
     assert [made.values[code] for code in made.codes[0]] == ["y", "y"]
 
 
-def test_leaving_out_whoever_disagrees_raises_agreement() -> None:
+@pytest.mark.parametrize("level", ["nominal", "ordinal"])
+def test_leaving_out_whoever_disagrees_raises_agreement(level: Level) -> None:
     made = ratings_of(labels())
-    found = {row.annotator: row for row in leave_one_out(made, resamples=200)}
+    found = {row.annotator: row for row in leave_one_out(made, level, resamples=200)}
     assert found["cyd"].change is not None and found["cyd"].low is not None
     assert found["cyd"].alpha == 1.0
     assert found["cyd"].change > 0 and found["cyd"].low > 0
     assert found["cyd"].labels == 40 and found["cyd"].items == 0
-    rest = alpha(made.without("ada"), resamples=0).value
+    rest = alpha(made.without("ada"), level, resamples=0).value
     assert rest is not None
     assert found["ada"].alpha == pytest.approx(rest)
     assert found["ada"].change is not None and found["ada"].change < 0
