@@ -14,6 +14,9 @@ import pyarrow as pa
 from ddd_llm.feedback.labels import Item
 from ddd_llm.feedback.preferences.acceptance import AcceptancePolicy, Verdict, decide, draw, sampling_plan
 from ddd_llm.feedback.preferences.judge import JUDGED_SCHEMA, Judge, Judged, judge_items
+from ddd_llm.feedback.preferences.qa import similarity
+
+_CLOSE = 0.8  # similarity of two answers
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ def judge_batch(
     policy: AcceptancePolicy,
     progress: Callable[[int], None] | None = None,
 ) -> Batch:
-    """Have a batch judged, draw the sample by risk (an item's slice is its stratum), and decide by what people settled.
+    """Have a batch judged, draw the sample by risk (`risk_of`), and decide by what people settled.
 
     Args:
         items: of kind preference.
@@ -51,6 +54,11 @@ def judge_batch(
     by_id = {item.id: item for item in items}
     plan = sampling_plan(len(preferences), policy) if preferences else None
     seed = "\x1f".join(sorted(preferences))
-    chosen = draw({name: by_id[name].slice for name in preferences}, plan.size, seed) if plan else []
+    chosen = draw({name: risk_of(by_id[name]) for name in preferences}, plan.size, seed) if plan else []
     verdict = decide(preferences, settled, chosen, policy)
     return Batch(made.table, made.refused, tuple(by_id[name] for name in chosen), verdict)
+
+
+def risk_of(item: Item) -> str:
+    """Stratum of an item: its slice, and whether its two answers are close, where a judge errs most easily."""
+    return f"{item.slice}, {'close' if similarity(*item.responses) >= _CLOSE else 'apart'}"

@@ -32,7 +32,9 @@ def report_rlhf(step: Step, output: Path, recipe: RlhfRecipe) -> None:
     _figures(page, metrics)
     page.heading("Rewards over the steps")
     page.figure(
-        picture, "Mean reward per answer, each reward's own sum, and the log-ratio to the supervised model, over steps"
+        picture,
+        "Mean reward per answer, each reward's own sum, the log-ratio to the supervised model, and answers' perplexity under it "
+        "with the share of distinct bigrams, over steps",
     )
     page.heading("Answers and what their segments earned")
     page.paragraph(
@@ -69,16 +71,16 @@ def report_rlhf(step: Step, output: Path, recipe: RlhfRecipe) -> None:
 
 
 def reward_curve_png(losses: Sequence[Mapping[str, Any]]) -> bytes:
-    """Draw the reward per answer, the sum of each single reward and the log-ratio over steps; a PNG with the same bytes for
-    the same figures."""
+    """Draw the reward per answer, the sum of each single reward, the log-ratio, and how fluent answers are over steps; a PNG with
+    the same bytes for the same figures."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     sampled = [row for row in losses if "rollout" in row]
     steps = [row["step"] - 1 for row in sampled]
-    figure = Figure(figsize=(8, 5.4), dpi=120, layout="constrained")
+    figure = Figure(figsize=(8, 6.6), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    upper, middle, lower = figure.subplots(3, 1, sharex=True, height_ratios=[3, 1, 1])
     upper.plot(steps, [row["rollout"]["reward"] for row in sampled], color="black", linewidth=2, label="all, weighted")
     names = sorted(
         key.removeprefix("reward/") for key in (sampled[0]["rollout"] if sampled else {}) if key.startswith("reward/")
@@ -88,10 +90,17 @@ def reward_curve_png(losses: Sequence[Mapping[str, Any]]) -> bytes:
         upper.plot(steps, values, color=colour, linewidth=1, linestyle="--", label=f"{name}, unweighted")
     upper.set_ylabel("reward per answer")
     upper.legend(frameon=False)
-    lower.plot(steps, [row["rollout"]["kl"] for row in sampled], color="#555555")
-    lower.set_ylabel("log-ratio, nats")
+    middle.plot(steps, [row["rollout"]["kl"] for row in sampled], color="#555555")
+    middle.set_ylabel("log-ratio, nats")
+    lower.plot(steps, [row["rollout"]["perplexity"] for row in sampled], color="#555555", label="perplexity")
+    lower.set_ylabel("perplexity")
+    distinct = lower.twinx()
+    distinct.plot(steps, [row["rollout"]["distinct_2"] for row in sampled], color=_COLOURS[0], linestyle="--")
+    distinct.set_ylabel("distinct bigrams", color=_COLOURS[0])
+    distinct.set_ylim(0, 1)
+    distinct.spines["top"].set_visible(False)
     lower.set_xlabel("optimizer step")
-    for axes in (upper, lower):
+    for axes in (upper, middle, lower):
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
     sink = io.BytesIO()

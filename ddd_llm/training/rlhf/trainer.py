@@ -34,8 +34,9 @@ from ddd_llm.training.rlhf.advantage import (
     whiten,
 )
 from ddd_llm.training.rlhf.answers import SampledAnswer, read_answer
+from ddd_llm.training.rlhf.figures import answer_figures
 from ddd_llm.training.rlhf.recipe import RlhfRecipe
-from ddd_llm.training.rlhf.rewards import Reward, Scores, on_tokens, score, totals
+from ddd_llm.training.rlhf.rewards import Reward, Scores, on_tokens, score
 
 REFERENCE = "reference"
 """Name of the frozen adapter that the policy is held to."""
@@ -178,31 +179,32 @@ class DenseRewardTrainer(GRPOTrainer):
             "returns": (advantages + values) * mask,
             "advantages": whiten(advantages, mask, keep_mean=False),
         }
-        self._note(answers, scores, (old - reference) * mask, mask, found["returns"], values)
+        plain = self.recipe.temperature == 1  # then what was sampled at is what perplexity is told at
+        likelihoods = (reference * mask).sum(1).tolist() if plain else self.reference_likelihoods(batch)
+        self._note(
+            answer_figures(answers, scores, likelihoods, self.recipe), old - reference, mask, found["returns"], values
+        )
         told = {**found, "ref_per_token_logps": reference, "rewards": rewards}
         self._on_rollout(done, Rollout(rows, answers, scores, {name: value.cpu() for name, value in told.items()}))
         return found
 
     def _note(
         self,
-        answers: Sequence[SampledAnswer],
-        scores: Scores,
+        figures: Mapping[str, float],
         log_ratio: torch.Tensor,
         mask: torch.Tensor,
         returns: torch.Tensor,
         values: torch.Tensor,
     ) -> None:
         """Figures of a rollout, into the history of its first step."""
-        told = self._metrics["train"]
-        found = totals(scores, self.recipe)
-        told["rollout/reward"].append(sum(found) / len(found))
-        for name, rows in scores.items():
-            told[f"rollout/reward/{name}"].append(sum(s.value for row in rows for s in row) / len(rows))
-        told["rollout/kl"].append((log_ratio.sum() / len(answers)).item())
-        told["rollout/tokens"].append(mask.sum().item() / len(answers))
         left = masked_mean((returns - values - masked_mean(returns - values, mask)) ** 2, mask)
         spread = masked_mean((returns - masked_mean(returns, mask)) ** 2, mask)
-        told["rollout/value_explained"].append((1 - left / spread.clamp(min=1e-12)).item())
+        more = {
+            "kl": ((log_ratio * mask).sum() / len(mask)).item(),
+            "value_explained": (1 - left / spread.clamp(min=1e-12)).item(),
+        }
+        for name, value in {**figures, **more}.items():
+            self._metrics["train"][f"rollout/{name.replace('reward_', 'reward/', 1)}"].append(value)
 
     # Updating
 

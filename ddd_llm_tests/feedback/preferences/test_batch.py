@@ -46,6 +46,12 @@ def test_an_accepted_batch_gives_its_pairs_and_names_the_judge() -> None:
     )
 
 
+def test_answers_that_are_close_are_always_in_the_sample() -> None:
+    close = item("preference", prompt="Close?", responses=("It is GOOD as it is.", "It is Bad. as it is."), slice="a")
+    batch = judge_batch([*duels(120), close], FindsGood(), {}, POLICY)
+    assert close in batch.sample and len(batch.sample) < 60
+
+
 def test_people_who_disagree_close_it() -> None:
     items = duels(120)
     turned = {name: "second" if said == "first" else "first" for name, said in right(items).items()}

@@ -96,6 +96,7 @@ def test_what_is_left_behind(root: Path, trained: Path) -> None:
     assert [row["step"] for row in losses if "rollout" in row] == [1, 5]
     assert losses[0]["rollout"]["kl"] == pytest.approx(0, abs=1e-5), "the policy begins as the reference"
     assert losses[4]["rollout"]["kl"] != 0
+    assert all(losses[i]["rollout"]["perplexity"] > 1 and 0 <= losses[i]["rollout"]["distinct_2"] <= 1 for i in (0, 4))
     assert losses[0]["moved"] == pytest.approx(0, abs=1e-6) and losses[0]["clipped"] == 0
     assert metrics["rollouts"] == 2 and metrics["held_out_prompts"] == 6
     assert metrics["held_out_perplexity_before"] > 1 and 0 <= metrics["held_out_distinct_2_after"] <= 1
