@@ -90,10 +90,14 @@ def report_tone(
                 for c in known
             ],
             "What changed in tone",
-            "share of criteria kept, minus that of the model before; right of 0 is nearer to the tone asked for",
+            "share of criteria kept, minus that of the model before",
         )
         step.put_picture("tone", picture)
-        page.figure(picture, "Change of the tone score per model", "Filled: the interval does not cover 0.")
+        page.figure(
+            picture,
+            "Change of the tone score per model",
+            "Right of 0 is nearer to the tone asked for. Filled: the interval does not cover 0.",
+        )
     page.callout(f"Scorer and people: {validation.outcome.replace('_', ' ')}", [validation.sentence], None)
     page.heading("Criteria")
     for given in sets:

@@ -263,7 +263,12 @@ def _rows(axes: Axes, labels: Sequence[str]) -> None:
 
 def _legend(axes: Axes, columns: int) -> None:
     axes.legend(
-        loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, fontsize=9, borderaxespad=0.2, handlelength=1.2
+        loc="lower left",
+        bbox_to_anchor=(0, 1.0),
+        ncols=min(columns, 3),  # more are cut off beside long row labels
+        fontsize=9,
+        borderaxespad=0.2,
+        handlelength=1.2,
     )
 
 

@@ -7,7 +7,8 @@ from ddd_llm.platform.settings import Settings
 from ddd_llm.platform.step import Step
 from ddd_llm.training.steps import OWNER
 
-GROUP = "training"
+GROUP = "base"
+"""Of its own: instructions and training both need it, and groups that lead to each other are no pipeline to look at."""
 
 
 def _base_config(settings: Settings) -> Config:
