@@ -27,7 +27,7 @@ from ddd_llm.instructions.prompts import stable_hash
 from ddd_llm.platform.inputs import InputError
 from ddd_llm.platform.settings import Settings, load_settings
 from ddd_llm.store.artifact_store import open_store
-from ddd_llm.store.session import Session
+from ddd_llm.store.session import Held, Session
 
 annotate = typer.Typer(no_args_is_help=True, help="Items for people, their labels, and how far the work is.")
 Json = Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")]
@@ -131,7 +131,8 @@ def export(
 
     Of two answers which one stands left is drawn by lot per item.
     """
-    found, versions = _read(load_settings())
+    settings = load_settings()
+    found, versions = _read(settings)
     current = _current(versions)
     if guideline not in current:
         raise InputError(f"no guideline {guideline}: there are {', '.join(current) or 'none'}")
@@ -144,7 +145,7 @@ def export(
             raise InputError(f"the guideline {guideline} has no span labels, and QA-FEEDBACK holds nothing else")
         output.write_text(write_records(told), encoding="utf-8")
     elif corrected:
-        lines = _settled_corrections(load_settings(), guideline)
+        lines = _settled_corrections(settings, guideline)
         output.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         print(f"{output}: {len(lines)} corrected answers")
         return
@@ -161,14 +162,21 @@ def export(
     print(f"{output}: {len(items)} items, {len(given)} labels")
 
 
+def _last(settings: Settings, asset: str, name: str) -> tuple[Held | None, bytes]:
+    """The last record of an asset and one of its files; None and nothing where it was never materialised."""
+    store = open_store(settings.store)
+    held = Session.current(store).head(asset)
+    return held, b"" if held is None else store.read_bytes(held.record.files[name])
+
+
 def _settled_corrections(settings: Settings, guideline: str) -> list[str]:
     """As the last `span_feedback` holds them: agreed on or decided, and of the train split."""
-    store = open_store(settings.store)
-    held = Session.current(store).head("span_feedback")
+    held, lines = _last(settings, "span_feedback", "corrections.jsonl")
     if held is None:
         raise InputError("span_feedback was never materialised, and only settled corrections are trained on")
-    lines = store.read_bytes(held.record.files["corrections.jsonl"]).decode().splitlines()
-    found = [line for line in lines if json.loads(line)["guideline"].rpartition(" ")[0] == guideline]
+    found = [
+        line for line in lines.decode().splitlines() if json.loads(line)["guideline"].rpartition(" ")[0] == guideline
+    ]
     if not found:
         raise InputError(f"the guideline {guideline} has no settled corrected answer to train on")
     return found
@@ -184,9 +192,7 @@ def take_samples(
     """
     settings = load_settings()
     asset, name = ("ai_preferences", "to_label.jsonl") if machine else ("sampled_answers", "items.jsonl")
-    store = open_store(settings.store)
-    held = Session.current(store).head(asset)
-    lines = store.read_bytes(held.record.files[name]) if held is not None else b""
+    held, lines = _last(settings, asset, name)
     if held is None or not lines:
         raise InputError(f"{asset} holds no item to label: materialise it first, with answers to sample in the recipe")
     target = settings.home / "annotations" / f"{asset}-{held.digest[:12]}.jsonl"

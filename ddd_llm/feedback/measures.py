@@ -17,7 +17,7 @@ from ddd_llm.feedback.agreement.alpha import Estimate, Level
 from ddd_llm.feedback.agreement.disagreement import Disagreement, explain
 from ddd_llm.feedback.agreement.gate import GateVerdict, decide
 from ddd_llm.feedback.agreement.gold import Calibration, calibrate
-from ddd_llm.feedback.agreement.measure import Agreement, LeftOut, Rating, leave_one_out, measure, ratings_of
+from ddd_llm.feedback.agreement.measure import Agreement, LeftOut, Rating, leave_one_out, measure, parts, ratings_of
 from ddd_llm.feedback.agreement.spans import Marked, SpanF1, span_alpha, span_f1
 from ddd_llm.feedback.guidelines import Guideline
 from ddd_llm.feedback.labels import ChoiceValue, Item, Label, PreferenceValue, SpansValue, Value
@@ -180,11 +180,8 @@ def _span_agreement(
 
     everything = row("all", labels)
     rows = [everything, *(row(f"type {name}", labels, name) for name in guideline.label_schema.error_types)]
-    parts = {label.id: (label.guideline_version, items[label.item_id].slice) for label in labels}
-    for place, name in enumerate(("version", "slice")):
-        found = sorted({parts[label.id][place] for label in labels})
-        if len(found) > 1:
-            rows += [row(f"{name} {one}", [x for x in labels if parts[x.id][place] == one]) for one in found]
+    by_part = parts(labels, version=lambda x: x.guideline_version, slice=lambda x: items[x.item_id].slice)
+    rows += [row(scope, some) for scope, some in by_part]
     left_out = []
     for name in _names(labels):
         rest = [label for label in labels if label.annotator != name]

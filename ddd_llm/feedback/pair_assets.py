@@ -48,8 +48,8 @@ def preference_pairs(step: Step) -> None:
     planted error that a program can prove.
 
     Each pair names its origin, annotators and documents. Contradictions are quarantined, and what a machine prefers where people
-    judged otherwise; no document is in both splits. The quality report looks for
-    repeats, circles, length and position bias, nearly equal answers and label noise.
+    judged otherwise; no document is in both splits. The quality report looks for repeats, circles, length and position bias,
+    nearly equal answers and label noise.
     """
     import json
 

@@ -12,7 +12,7 @@ import os
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -96,7 +96,8 @@ class Endpoint:
             raise EndpointError("failed", f"given up: {self._unanswered} questions in a row had no answer")
         sent = json.dumps(body).encode()
         self._unanswered += 1
-        answer = self._post(sent)
+        url, policy = f"{str(self._policy.url).rstrip('/')}/chat/completions", self._policy
+        answer = post(url, sent, self._headers, policy.seconds, policy.attempts, self._wait)
         self._unanswered = 0
         try:
             reply = json.loads(answer)
@@ -108,34 +109,49 @@ class Endpoint:
             raise EndpointError("unreadable", "the endpoint's answer has not the form of a completion") from None
         return Reply(text, tokens)
 
-    def _post(self, body: bytes) -> bytes:
-        url = f"{str(self._policy.url).rstrip('/')}/chat/completions"
-        last = EndpointError("failed", "never asked")
-        for attempt in range(self._policy.attempts):
-            if attempt:
-                self._wait(min(30.0, 0.5 * 2**attempt))
-            try:
-                asked = urllib.request.Request(url, body, self._headers, method="POST")
-                with urllib.request.urlopen(asked, timeout=self._policy.seconds) as reply:
-                    data = reply.read(_MOST_BYTES + 1)
-                    if (
-                        reply.length and len(data) <= _MOST_BYTES
-                    ):  # a read within a limit does not say that it was cut off
-                        raise http.client.IncompleteRead(data, reply.length)
-            except urllib.error.HTTPError as error:
-                last = EndpointError("failed", f"the endpoint answered {error.code}")
-                error.close()
-                if error.code not in (408, 409, 429) and error.code < 500:
-                    raise last from None
-            except TimeoutError:
-                last = EndpointError("timeout", f"no answer within {self._policy.seconds:g} s")
-            except (http.client.HTTPException, OSError) as error:  # cut off, no HTTP at all, or no connection
-                slow = isinstance(getattr(error, "reason", None), TimeoutError)
-                last = (
-                    EndpointError("timeout", "no answer in time") if slow else EndpointError("failed", "no connection")
-                )
-            else:
-                if len(data) > _MOST_BYTES:
-                    raise EndpointError("unreadable", f"the answer is longer than {_MOST_BYTES:,} bytes")
-                return data
-        raise last from None
+
+def post(
+    url: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    seconds: float,
+    attempts: int,
+    wait: Callable[[float], None],
+    pause: float = 1.0,
+) -> bytes:
+    """The answer to a body, asked for again where the other side is busy, breaks off or is no HTTP.
+
+    Args:
+        url, body, headers: what is sent.
+        seconds: longest wait for one answer.
+        attempts: at most so many times.
+        wait: between them, `pause` seconds at first, twice as long each time, half a minute at most.
+
+    Raises:
+        EndpointError: timeout or failed after the last attempt, or at once where it was refused; unreadable where it is too long.
+    """
+    last = EndpointError("failed", "never asked")
+    for attempt in range(attempts):
+        if attempt:
+            wait(min(30.0, pause * 2 ** (attempt - 1)))
+        try:
+            asked = urllib.request.Request(url, body, dict(headers), method="POST")
+            with urllib.request.urlopen(asked, timeout=seconds) as reply:
+                data = reply.read(_MOST_BYTES + 1)
+                if reply.length and len(data) <= _MOST_BYTES:  # a read within a limit does not say that it was cut off
+                    raise http.client.IncompleteRead(data, reply.length)
+        except urllib.error.HTTPError as error:
+            last = EndpointError("failed", f"the endpoint answered {error.code}")
+            error.close()
+            if error.code not in (408, 409, 429) and error.code < 500:
+                raise last from None
+        except TimeoutError:
+            last = EndpointError("timeout", f"no answer within {seconds:g} s")
+        except (http.client.HTTPException, OSError) as error:  # cut off, no HTTP at all, or no connection
+            slow = isinstance(getattr(error, "reason", None), TimeoutError)
+            last = EndpointError("timeout", "no answer in time") if slow else EndpointError("failed", "no connection")
+        else:
+            if len(data) > _MOST_BYTES:
+                raise EndpointError("unreadable", f"the answer is longer than {_MOST_BYTES:,} bytes")
+            return data
+    raise last from None

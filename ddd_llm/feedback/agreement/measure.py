@@ -5,9 +5,10 @@ Belongs here: which coefficient is shown for what. Does not: the coefficients (`
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
@@ -24,6 +25,8 @@ from ddd_llm.feedback.agreement.alpha import (
 )
 from ddd_llm.feedback.agreement.chance import ac1, fleiss, pairwise_cohen, percent
 from ddd_llm.feedback.agreement.ratings import Ratings
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -84,14 +87,16 @@ def measure(
     found = [of("all", everything)]
     if len(everything.values) > 2 and level == "nominal":
         found += [of(f"value {value}", everything.against_rest(value), level="nominal") for value in everything.values]
-    for name in ("version", "slice"):
-        parts = sorted({getattr(row, name) for row in rows})
-        if len(parts) > 1:
-            found += [
-                of(f"{name} {part}", ratings_of([r for r in rows if getattr(r, name) == part], everything.values))
-                for part in parts
-            ]
-    return found
+    versions_and_slices = parts(rows, version=lambda row: row.version, slice=lambda row: row.slice)
+    return found + [of(scope, ratings_of(some, everything.values)) for scope, some in versions_and_slices]
+
+
+def parts(rows: Sequence[T], **groupings: Callable[[T], str]) -> Iterator[tuple[str, list[T]]]:
+    """`GROUPING PART` and the rows of that part, for each grouping that has several."""
+    for name, part_of in groupings.items():
+        found = sorted(set(map(part_of, rows)))
+        if len(found) > 1:
+            yield from ((f"{name} {part}", [row for row in rows if part_of(row) == part]) for part in found)
 
 
 def ratings_of(rows: Iterable[Rating], values: Sequence[str] | None = None) -> Ratings:

@@ -27,7 +27,7 @@ from ddd_llm.corpus.readers.strict_json import BadRecord, loads
 from ddd_llm.feedback.labels import LabelError
 from ddd_llm.feedback.preferences.policy import AlignmentPlan
 from ddd_llm.feedback.records import checked
-from ddd_llm.feedback.web.desk import Desk
+from ddd_llm.feedback.web.desk import Desk, Queue
 from ddd_llm.feedback.web.forms import Answer, sent_by
 from ddd_llm.feedback.web.security import (
     TOKEN_COOKIE,
@@ -99,8 +99,7 @@ class _Pages:
         who = _annotator(request)
         if who is None or "change" in request.query_params:
             return self._page(request, "name.html", name=who or "", problem="", most=MOST_NAME)
-        done = await run_in_threadpool(self._desk.labels, who)
-        return RedirectResponse(await run_in_threadpool(self._next, who, set(done), None), 303)
+        return RedirectResponse(_next(await run_in_threadpool(self._desk.queue, who), None), 303)
 
     async def set_name(self, request: Request) -> Response:
         """Remember a name in a cookie."""
@@ -123,25 +122,20 @@ class _Pages:
         who = _annotator(request)
         if who is None:
             return RedirectResponse("/", 303)
-        done = await run_in_threadpool(self._desk.labels, who)
-        order = await run_in_threadpool(self._desk.order, who)
-        items = [(number, item_id, item_id in done) for number, item_id in enumerate(order, 1)]
-        why = await run_in_threadpool(self._desk.shut_out, who)
-        return self._page(
-            request, "overview.html", who=who, items=items, done=sum(answered for *_, answered in items), shut_out=why
-        )
+        queue = await run_in_threadpool(self._desk.queue, who)
+        items = [(number, item_id, item_id in queue.labels) for number, item_id in enumerate(queue.order, 1)]
+        done = sum(answered for *_, answered in items)
+        return self._page(request, "overview.html", who=who, items=items, done=done, shut_out=queue.shut_out)
 
     async def item(self, request: Request) -> Response:
         """One item, with the answer that stands."""
         who, item_id = _annotator(request), request.path_params["item_id"]
         if who is None:
             return RedirectResponse("/", 303)
-        item, order = self._task.by_id.get(item_id), await run_in_threadpool(self._desk.order, who)
-        if item is None or item_id not in order:
+        done, order, _ = await run_in_threadpool(self._desk.queue, who)
+        if item_id not in order:
             return RedirectResponse("/overview", 303)
-        done = await run_in_threadpool(self._desk.labels, who)
-        at = order.index(item_id)
-        label = done.get(item_id)
+        item, at, label = self._task.by_id[item_id], order.index(item_id), done.get(item_id)
         schema = self._task.guideline.label_schema
         content = {
             "annotator": who,
@@ -168,14 +162,8 @@ class _Pages:
             )
         item_id = request.path_params["item_id"]
         await run_in_threadpool(self._desk.save, item_id, answer)
-        done = await run_in_threadpool(self._desk.labels, answer.annotator)
-        return JSONResponse({"next": await run_in_threadpool(self._next, answer.annotator, set(done), item_id)})
-
-    def _next(self, who: str, done: set[str], after: str | None) -> str:
-        """Address of the next item without an answer, from the start again at the end; the overview where all have one."""
-        order = self._desk.order(who)
-        at = order.index(after) + 1 if after in order else 0
-        return next((f"/items/{i}" for i in order[at:] + order[:at] if i not in done), "/overview")
+        queue = await run_in_threadpool(self._desk.queue, answer.annotator)
+        return JSONResponse({"next": _next(queue, item_id)})
 
     def _page(self, request: Request, template: str, status: int = 200, **values: Any) -> Response:
         token = token_of(request)
@@ -184,6 +172,13 @@ class _Pages:
         if TOKEN_COOKIE not in request.cookies:
             response.set_cookie(TOKEN_COOKIE, token, **_COOKIE)
         return response
+
+
+def _next(queue: Queue, after: str | None) -> str:
+    """Address of the next item without an answer, from the start again at the end; the overview where all have one."""
+    order = queue.order
+    at = order.index(after) + 1 if after in order else 0
+    return next((f"/items/{i}" for i in order[at:] + order[:at] if i not in queue.labels), "/overview")
 
 
 def _annotator(request: Request) -> str | None:

@@ -14,6 +14,7 @@ import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from ddd_llm.feedback.journal import append
 from ddd_llm.feedback.label_rules import check_label
@@ -67,6 +68,20 @@ def _stands(label: Label, task: Task) -> bool:
     return True
 
 
+class Queue(NamedTuple):
+    """What one person goes through.
+
+    Attributes:
+        labels: their standing labels, by item id.
+        order: item ids; only gold questions where they are shut out of the others.
+        shut_out: why nothing but gold questions is handed to them until more of them are right; None: everything is.
+    """
+
+    labels: dict[str, Label]
+    order: list[str]
+    shut_out: str | None
+
+
 class Desk:
     """All answers to one task.
 
@@ -94,21 +109,17 @@ class Desk:
         with self._lock:
             return dict(self._caught_up(annotator).labels)
 
-    def shut_out(self, annotator: str) -> str | None:
-        """Why nothing but gold questions is handed to this person until more of them are right; None: everything is."""
-        if self._plan is None:
-            return None
-        from ddd_llm.feedback.measures import calibrations
+    def queue(self, annotator: str) -> Queue:
+        """What this person goes through now. Raises OSError."""
+        labels, order, why = self.labels(annotator), self.task.order(annotator), None
+        if self._plan is not None:
+            from ddd_llm.feedback.measures import calibrations
 
-        mine = list(self.labels(annotator).values())
-        return next((row.why for row in calibrations(mine, self.task.items, self._plan) if row.failed), None)
-
-    def order(self, annotator: str) -> list[str]:
-        """Item ids as this person goes through them: only gold questions where they are shut out of the others."""
-        order = self.task.order(annotator)
-        if self.shut_out(annotator) is None:
-            return order
-        return [item_id for item_id in order if self.task.by_id[item_id].gold is not None]
+            judged = calibrations(list(labels.values()), self.task.items, self._plan)
+            why = next((row.why for row in judged if row.failed), None)
+        if why is not None:
+            order = [item_id for item_id in order if self.task.by_id[item_id].gold is not None]
+        return Queue(labels, order, why)
 
     def save(self, item_id: str, answer: Answer) -> Label:
         """Keep an answer; when this returns, it is on disk.

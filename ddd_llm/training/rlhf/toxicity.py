@@ -8,14 +8,12 @@ Wu et al. 2023 (section 5): the reward of sentence k is tox(y up to k - 1) - tox
 
 from __future__ import annotations
 
-import http.client
 import json
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Sequence
 
 from ddd_llm.feedback.segments import segment_end_tokens, sentence
+from ddd_llm.platform.endpoint import EndpointError, post
 from ddd_llm.training.errors import BadRecipe
 from ddd_llm.training.rlhf.answers import SampledAnswer
 from ddd_llm.training.rlhf.rewards import Scored
@@ -26,6 +24,7 @@ ToxicityScorer = Callable[[Sequence[str]], list[float]]
 _WINDOW = 30
 _SECONDS = 60
 _ATTEMPTS = 4
+_HEADERS = {"Content-Type": "application/json"}
 
 
 def packaged_scorer(texts: Sequence[str]) -> list[float]:
@@ -53,35 +52,16 @@ class HttpScorer:
         self._wait = wait
 
     def __call__(self, texts: Sequence[str]) -> list[float]:
-        asked = urllib.request.Request(
-            self._url, json.dumps({"texts": list(texts)}).encode(), {"Content-Type": "application/json"}
-        )
+        body = json.dumps({"texts": list(texts)}).encode()
         try:
-            found = [float(value) for value in json.loads(self._ask(asked))["toxicity"]]
-        except (http.client.HTTPException, OSError, ValueError, KeyError, TypeError) as error:
+            # Asked again where it falters: a training of hours must not end with one connection.
+            answer = post(self._url, body, _HEADERS, _SECONDS, _ATTEMPTS, self._wait, pause=0.5)
+            found = [float(value) for value in json.loads(answer)["toxicity"]]
+        except (EndpointError, ValueError, KeyError, TypeError) as error:
             raise BadRecipe(f"The toxicity scorer gave no usable answer ({type(error).__name__})") from error
         if len(found) != len(texts) or any(not 0 <= value <= 1 for value in found):
             raise BadRecipe("The toxicity scorer must give one number from 0 to 1 for each text")
         return found
-
-    def _ask(self, asked: urllib.request.Request) -> bytes:
-        """Again where it is busy or breaks off: a training of hours must not end with one connection."""
-        for attempt in range(_ATTEMPTS - 1):
-            try:
-                return _once(asked)
-            except urllib.error.HTTPError as error:
-                error.close()
-                if error.code < 500 and error.code not in (408, 409, 429):
-                    raise
-            except (http.client.HTTPException, OSError):
-                pass
-            self._wait(0.5 * 2**attempt)
-        return _once(asked)
-
-
-def _once(asked: urllib.request.Request) -> bytes:
-    with urllib.request.urlopen(asked, timeout=_SECONDS) as answer:
-        return answer.read()
 
 
 class ToxicityDelta:
