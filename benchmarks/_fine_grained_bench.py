@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from ddd_llm.feedback.agreement.alpha import bootstrap
+from ddd_llm.platform.home import DEFAULTS
 from ddd_llm.training.base_model import prepare
 from ddd_llm.training.job import TrainingJob
 from ddd_llm.training.recipe import BaseModelSpec, SftRecipe
@@ -51,7 +52,7 @@ class Bench:
             job.scratch.mkdir(parents=True, exist_ok=True)
             (job.scratch / "job.json").write_text(job.model_dump_json())
             command = [sys.executable, "-m", "ddd_llm.training.worker", str(job.scratch / "job.json")]
-            environ = {**os.environ, "OMP_NUM_THREADS": str(self.threads), "GOMP_SPINCOUNT": "100"}
+            environ = {**os.environ, **DEFAULTS, "OMP_NUM_THREADS": str(self.threads)}
             start = time.perf_counter()
             done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
             if done.returncode:

@@ -1,6 +1,7 @@
 """Answers of one or several models to the same prompts: greedy, batched, each model with exactly the same settings.
 
-Here belongs decoding. Here does not belong what is asked (`suite`) or what an answer is worth (`scoring`).
+Here belongs how models are asked. Here does not belong what is asked (`suite`), the decoding loop (`training.decoding`) or
+what an answer is worth (`scoring`).
 
 The base is loaded once; the other models are its adapters, switched on and off, never merged: what is asked is what is
 registered. Greedy decoding draws no random number, so the same models, prompts, settings and hardware give the same answers.
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +23,7 @@ from typing import Any, Literal
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
+from ddd_llm.training.decoding import Pick, decode, stop_ids
 from ddd_llm.training.machine import multiplies_bf16
 
 SCHEMA = pa.schema(
@@ -108,7 +110,7 @@ def answers_for(
     batches = [fitting[i : i + config.batch_size] for i in range(0, len(fitting), config.batch_size)]
     adapters = {name: (f"adapter_{i}", folder) for i, (name, folder) in enumerate(models.items()) if folder is not None}
     model = load_model(model_dir, dict(adapters.values()), config)
-    stops = _stop_ids(model, tokenizer)
+    stops = stop_ids(model, tokenizer)
     told = _Teller(progress, len(asked) * len(models))
     found: dict[str, pa.Table] = {}
     for name in models:
@@ -117,7 +119,7 @@ def answers_for(
         switched = as_model(model, adapters[name][0] if name in adapters else None, bool(adapters))
         with switched, torch.inference_mode():
             for batch in batches:
-                generated = _greedy(model, [p.ids for p in batch], stops, config.max_new_tokens, name)
+                generated = decode(model, [p.ids for p in batch], stops, config.max_new_tokens, _greedy(name))
                 for prompt, ids in zip(batch, generated, strict=True):
                     finish = STOP if ids and ids[-1] in stops else LENGTH
                     kept = ids[:-1] if finish == STOP else ids
@@ -186,53 +188,14 @@ def as_model(model: Any, adapter: str | None, has_adapters: bool) -> Any:
     return nullcontext()
 
 
-def _stop_ids(model: Any, tokenizer: Any) -> frozenset[int]:
-    ids = model.generation_config.eos_token_id
-    listed = ids if isinstance(ids, list) else [ids]
-    return frozenset(i for i in (*listed, tokenizer.eos_token_id) if i is not None)
-
-
-def _greedy(model: Any, prompts: Sequence[list[int]], stops: frozenset[int], limit: int, name: str) -> list[list[int]]:
-    """Token ids that the model adds to each prompt, the end token included; finished rows leave the batch."""
-    import torch
-
-    width = max(map(len, prompts))
-    device = model.device
-    ids = torch.tensor([[0] * (width - len(p)) + p for p in prompts], device=device)
-    mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=device)
-    ends = torch.tensor(sorted(stops), device=device)
-    rows = torch.arange(len(prompts), device=device)
-    produced: list[list[int]] = [[] for _ in prompts]
-    running = torch.ones(len(prompts), dtype=torch.bool, device=device)
-    positions = (mask.cumsum(1) - 1).clamp(min=0)
-    cache = None
-    for _ in range(limit):
-        out = model(
-            input_ids=ids,
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        best, token = out.logits[:, -1].max(-1)
-        if not bool(torch.isfinite(best[running]).all()):
+def _greedy(name: str) -> Pick:
+    def pick(logits: Any) -> Any:
+        best, token = logits.max(-1)
+        if not bool(best.isfinite().all()):
             raise GenerationError(f"model '{name}' gave logits that are not finite")
-        for row, value, alive in zip(rows.tolist(), token.tolist(), running.tolist(), strict=True):
-            if alive:
-                produced[row].append(value)
-        running &= ~torch.isin(token, ends)
-        alive = int(running.sum())
-        if alive == 0:
-            break
-        cache, ids, positions = out.past_key_values, token[:, None], positions[:, -1:] + 1
-        # Copying the cache costs about one step, so rows leave when a quarter of the batch is idle.
-        if alive <= 0.75 * len(running):
-            cache.batch_select_indices(running.nonzero()[:, 0])
-            ids, mask, positions, rows = ids[running], mask[running], positions[running], rows[running]
-            running = running[running]
-        mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
-    return produced
+        return token
+
+    return pick
 
 
 class _Teller:

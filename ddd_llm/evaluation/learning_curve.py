@@ -137,10 +137,9 @@ def losses(
         with as_model(model, names.get(size), bool(adapters)):
             for start in range(0, len(asked), config.batch_size):
                 part = asked[start : start + config.batch_size]
-                told = read(model, [example.input_ids for _, example in part])
-                for (row, example), (nats, _) in zip(part, told, strict=True):
+                for (row, _), told in zip(part, read(model, [example for _, example in part]), strict=True):
                     head = {"id": row["id"], "component": row["component"]}
-                    found.append({**head, "examples": size, "nats": mean_nats(example, nats)})
+                    found.append({**head, "examples": size, "nats": mean_nats(told)})
                 if progress:
                     progress(len(found), len(asked) * (1 + len(adapters)))
     found.sort(key=lambda row: (row["examples"], row["id"]))

@@ -1,4 +1,4 @@
-"""How likely a model finds each token of a text. Heavy inside functions: torch.
+"""How likely a model finds the answers of given examples. Heavy inside functions: torch.
 
 Belongs here: one pass over given tokens. Does not: answers of a model's own (`generate`).
 """
@@ -6,33 +6,47 @@ Belongs here: one pass over given tokens. Does not: answers of a model's own (`g
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from ddd_llm.training.examples import IGNORED, Encoded
+from ddd_llm.training.examples import Encoded
 
 
-def read(model: Any, rows: Sequence[list[int]]) -> list[tuple[list[float], list[int]]]:
-    """At each place of each row but the last: nats of the token that comes next, and the likeliest one.
+class Read(NamedTuple):
+    """What a model expected where a token of an answer stands: nats of that token, and the token it finds likeliest."""
+
+    nats: float
+    likeliest: int
+
+
+def read(model: Any, examples: Sequence[Encoded]) -> list[list[Read]]:
+    """For each example what was expected at each of its `places`.
 
     Args:
         model: a causal language model, as `generate.load_model` gives it.
-        rows: token ids; they are read together, so they should be of about the same length.
+        examples: they are read together, so they should be of about the same length.
     """
     import torch
 
+    rows = [one.input_ids for one in examples]
     width = max(map(len, rows))
-    ids = torch.tensor([r + [0] * (width - len(r)) for r in rows], device=model.device)
-    mask = torch.tensor([[1] * len(r) + [0] * (width - len(r)) for r in rows], device=model.device)
+    # Padded on the left, answers end together: the vocabulary, a fifth of a small model's work, is scored for them alone.
+    ids = torch.tensor([[0] * (width - len(row)) + row for row in rows], device=model.device)
+    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=model.device)
+    kept = 1 + max((len(one.input_ids) - place for one in examples for place in one.places[:1]), default=0)
+    positions = (mask.cumsum(1) - 1).clamp(min=0)
     with torch.inference_mode():
-        logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits[:, :-1]
-    best = logits.argmax(-1).tolist()
-    nats = []
-    for row, target in zip(logits, ids[:, 1:, None], strict=True):  # row by row: the vocabulary is wide
-        nats.append((-row.float().log_softmax(-1).gather(-1, target)[:, 0]).tolist())
-    return [(nats[i], best[i]) for i in range(len(rows))]
+        logits = model(
+            input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False, logits_to_keep=kept
+        ).logits
+    found = []
+    for row, target, one in zip(logits, ids, examples, strict=True):  # row by row: the vocabulary is wide
+        before = [place - len(one.input_ids) - 1 for place in one.places]  # counted from the end
+        expected = row[before].float()
+        nats = -expected.log_softmax(-1).gather(-1, target[[place + 1 for place in before], None])[:, 0]
+        found.append([Read(*told) for told in zip(nats.tolist(), expected.argmax(-1).tolist(), strict=True)])
+    return found
 
 
-def mean_nats(example: Encoded, nats: Sequence[float]) -> float:
-    """Per token of the answer, of an example that was read."""
-    loss = [nats[i - 1] for i, label in enumerate(example.labels) if label != IGNORED]
-    return float(sum(loss) / len(loss))
+def mean_nats(told: Sequence[Read]) -> float:
+    """Per token of an answer."""
+    return sum(one.nats for one in told) / len(told)

@@ -25,7 +25,7 @@ from ddd_llm.evaluation.generate import GenerationConfig, load_model
 from ddd_llm.evaluation.likelihood import mean_nats, read
 from ddd_llm.evaluation.statistics import paired_proportions
 from ddd_llm.instructions.prompts import question_of, stable_hash
-from ddd_llm.training.examples import IGNORED, Encoded, RefusedError, encode, parse_messages
+from ddd_llm.training.examples import Encoded, RefusedError, encode, parse_messages
 
 PROBES_SCHEMA = pa.schema(
     [
@@ -123,12 +123,12 @@ def probe(
     found = []
     for start in range(0, len(asked), config.batch_size):
         part = asked[start : start + config.batch_size]
-        closed = read(model, [one.closed.input_ids for one in part])
-        whole = read(model, [one.whole.input_ids for one in part])
-        for one, (_, best), (nats, _) in zip(part, closed, whole, strict=True):
-            recited = all(best[i - 1] == one.closed.input_ids[i] for i in one.second_half)
-            told = (*(one.row[name] for name in ("id", "pair", "trained_on", "task")), recited, len(one.second_half))
-            found.append((*told, mean_nats(one.whole, nats)))
+        closed, whole = read(model, [one.closed for one in part]), read(model, [one.whole for one in part])
+        for one, bare, told in zip(part, closed, whole, strict=True):
+            said = {place: token.likeliest for place, token in zip(one.closed.places, bare, strict=True)}
+            recited = all(said[place] == one.closed.input_ids[place] for place in one.second_half)
+            head = (one.row[name] for name in ("id", "pair", "trained_on", "task"))
+            found.append((*head, recited, len(one.second_half), mean_nats(told)))
         if progress:
             progress(min(start + config.batch_size, len(asked)), len(asked))
     columns = zip(*sorted(found), strict=True) if found else [[] for _ in PROBES_SCHEMA]
@@ -151,7 +151,7 @@ def _encoded(row: dict[str, Any], tokenizer: Any, config: MemorisationConfig) ->
         closed, whole = (encode(row["id"], m, tokenizer, config.max_length) for m in (_closed(messages), messages))
     except RefusedError:
         return None
-    places = [i for i, label in enumerate(closed.labels) if label not in (IGNORED, tokenizer.eos_token_id)]
+    places = [place for place in closed.places if closed.labels[place] != tokenizer.eos_token_id]
     second = places[len(places) // 2 :]
     return _Asked(row, closed, whole, second) if len(second) >= config.least_tokens else None
 

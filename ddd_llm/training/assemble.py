@@ -17,8 +17,9 @@ from ddd_llm.training.batching import BatchPlan, plan_batches
 from ddd_llm.training.errors import BadData, BadRecipe
 from ddd_llm.training.examples import Encoded, Examples
 from ddd_llm.training.job import TrainingJob
+from ddd_llm.training.lora import lora_config
 from ddd_llm.training.machine import Machine, choose
-from ddd_llm.training.recipe import LoraRecipe, MachineRecipe, TrainingRecipe
+from ddd_llm.training.recipe import MachineRecipe, TrainingRecipe
 
 if TYPE_CHECKING:
     from ddd_llm.training.sft import SftJob
@@ -163,7 +164,7 @@ def make_trainer(
             train_dataset=Dataset.from_dict(rows),
             data_collator=Collator(tokenizer.pad_token_id),
             processing_class=tokenizer,
-            peft_config=lora_config(job.recipe.lora),
+            peft_config=lora_config(job.recipe.lora, model),
         )
     except ValueError as error:
         if "target modules" in str(error).lower():
@@ -179,16 +180,6 @@ def matching_types(model: Any, machine: Machine) -> AbstractContextManager[Any]:
     from peft.helpers import disable_input_dtype_casting
 
     return disable_input_dtype_casting(model) if machine.dtype == "bf16" else nullcontext()
-
-
-def lora_config(lora: LoraRecipe) -> Any:
-    """PEFT's configuration of a fresh adapter on a causal language model."""
-    from peft import LoraConfig
-
-    targets = lora.target_modules if isinstance(lora.target_modules, str) else list(lora.target_modules)
-    return LoraConfig(
-        r=lora.r, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=targets, task_type="CAUSAL_LM"
-    )
 
 
 def training_arguments(job: TrainingJob, machine: Machine) -> dict[str, Any]:

@@ -38,9 +38,14 @@ class Encoded:
     labels: list[int]
 
     @property
+    def places(self) -> list[int]:
+        """Where the tokens that give a loss stand. The first token of a sequence is never predicted."""
+        return [i for i, label in enumerate(self.labels) if i and label != IGNORED]
+
+    @property
     def loss_tokens(self) -> int:
-        """Tokens that give a loss. The first token of a sequence is never predicted."""
-        return sum(label != IGNORED for label in self.labels[1:])
+        """Tokens that give a loss."""
+        return len(self.places)
 
 
 @dataclass(kw_only=True)

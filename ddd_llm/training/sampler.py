@@ -1,6 +1,6 @@
 """What a model says to prompts, sampled or greedy, in batches. Heavy inside functions: torch, transformers, peft.
 
-Belongs here: decoding for data that is made (answers to compare, synthetic questions). Does not: the answers that a verdict rests
+Belongs here: asking for data that is made (answers to compare, synthetic questions). Does not: the answers that a verdict rests
 on (`evaluation.generate`), nor rollouts (`rlhf`).
 """
 
@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ddd_llm.training.decoding import decode, likeliest, sampled, stop_ids
 from ddd_llm.training.recipe import MachineRecipe
 
 
@@ -44,21 +45,13 @@ class Sampler:
     """
 
     def __init__(self, base: Path, adapter: Path | None, recipe: MachineRecipe, decoding: Decoding) -> None:
-        from transformers import GenerationConfig
-
         from ddd_llm.training.assemble import open_model
 
         opened = open_model(base, adapter, recipe)
         self.name, self._recipe, self._machine = opened.name, recipe, opened.machine
         self._tokenizer, self._model = opened.tokenizer, opened.model
-        chance = {"do_sample": True, "temperature": decoding.temperature, "top_k": decoding.top_k}
-        self._how = GenerationConfig(
-            **(chance if decoding.temperature else {"do_sample": False}),
-            max_new_tokens=decoding.max_new_tokens,
-            pad_token_id=self._tokenizer.pad_token_id,
-            eos_token_id=self._tokenizer.eos_token_id,
-            use_cache=True,
-        )
+        self._limit = decoding.max_new_tokens
+        self._pick = sampled(decoding.temperature, decoding.top_k) if decoding.temperature else likeliest
 
     def ask(
         self,
@@ -79,7 +72,7 @@ class Sampler:
         asked = [i for i, tokens in enumerate(ids) if len(tokens) <= self._recipe.max_length]
         found: list[Said | None] = [None] * len(ids)
         at_once = max(1, self._recipe.batch_size // each)
-        machine, pad = self._machine, self._tokenizer.pad_token_id
+        machine, stops = self._machine, stop_ids(self._model, self._tokenizer)
         devices = [torch.cuda.current_device()] if machine.device == "cuda" else []
         types, precision = matching_types(self._model, machine), half_precision(machine)
         with torch.random.fork_rng(devices), torch.no_grad(), types, precision:
@@ -87,14 +80,9 @@ class Sampler:
             for start in range(0, len(asked), at_once):
                 part = asked[start : start + at_once]
                 rows = [ids[i] for i in part for _ in range(each)]
-                width = max(map(len, rows))
-                batch = torch.tensor([[pad] * (width - len(r)) + r for r in rows], device=machine.device)
-                mask = torch.tensor([[0] * (width - len(r)) + [1] * len(r) for r in rows], device=machine.device)
-                made = self._model.generate(input_ids=batch, attention_mask=mask, generation_config=self._how)[
-                    :, width:
-                ]
+                made = decode(self._model, rows, stops, self._limit, self._pick)
                 texts = [text.strip() for text in self._tokenizer.batch_decode(made, skip_special_tokens=True)]
-                spent = (made != pad).sum(1).tolist()
+                spent = [len(tokens) for tokens in made]
                 for k, i in enumerate(part):
                     own = slice(k * each, (k + 1) * each)
                     found[i] = Said(tuple(texts[own]), len(ids[i]) + sum(spent[own]))

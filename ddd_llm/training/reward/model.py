@@ -20,8 +20,8 @@ from transformers import Trainer
 from ddd_llm.training.assemble import half_precision
 from ddd_llm.training.batching import BatchPlan
 from ddd_llm.training.errors import BadRecipe
+from ddd_llm.training.lora import lora_config
 from ddd_llm.training.machine import Machine
-from ddd_llm.training.recipe import LoraRecipe
 from ddd_llm.training.reward.data import Answer
 from ddd_llm.training.reward.recipe import RewardRecipe
 from ddd_llm.training.trainer import PlanSampler
@@ -55,23 +55,9 @@ def fresh_model(base: Path, config: Any, machine: Machine, recipe: RewardRecipe)
         local_files_only=True,
     )
     model.config.name_or_path = base.name
-    return get_peft_model(model, lora_config(recipe.lora))
-
-
-def lora_config(lora: LoraRecipe) -> Any:
-    """PEFT's configuration: the adapter on the base, the head trained whole."""
-    from peft import LoraConfig
-
-    targets = lora.target_modules if isinstance(lora.target_modules, str) else list(lora.target_modules)
-    return LoraConfig(
-        r=lora.r,
-        lora_alpha=lora.alpha,
-        lora_dropout=lora.dropout,
-        target_modules=targets,
-        modules_to_save=["score"],
-        exclude_modules=["score"],
-        task_type="TOKEN_CLS",
-    )
+    head = ["score"]  # trained whole
+    config = lora_config(recipe.lora, model, modules_to_save=head, exclude_modules=head, task_type="TOKEN_CLS")
+    return get_peft_model(model, config)
 
 
 def as_sequences(answers: Sequence[Answer]) -> list[dict[str, Any]]:

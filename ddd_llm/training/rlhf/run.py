@@ -23,6 +23,7 @@ from ddd_llm.training.base_model import BaseModelInfo
 from ddd_llm.training.batching import BatchPlan, plan_batches
 from ddd_llm.training.errors import BadData, BadRecipe, Preempted
 from ddd_llm.training.job import TrainingJob
+from ddd_llm.training.lora import lora_config
 from ddd_llm.training.machine import Machine
 from ddd_llm.training.reporting import Report
 from ddd_llm.training.resume import find_checkpoint
@@ -47,6 +48,7 @@ class RlhfJob(TrainingJob):
 
 
 JOB = RlhfJob
+_AT_ONCE = 48  # answers measured together, where a rollout is smaller: the weights are read once for all of them
 
 
 def run(job: RlhfJob, stop: StopRequest, report: Report) -> None:
@@ -168,13 +170,12 @@ def _policy(job: RlhfJob, base: BaseModelInfo, machine: Machine, config: Any) ->
     from peft import get_peft_model
     from transformers import set_seed
 
-    from ddd_llm.training.assemble import lora_config
     from ddd_llm.training.rlhf.trainer import REFERENCE
 
     model = load_model(job.base, config, machine)
     if job.adapter is None:
         set_seed(job.recipe.seed)
-        return get_peft_model(model, lora_config(job.recipe.lora)).to(machine.device)
+        return get_peft_model(model, lora_config(job.recipe.lora, model)).to(machine.device)
     model = load_adapter(model, job.adapter, base)
     model = load_adapter(model, job.adapter, base, REFERENCE, trainable=False).to(machine.device)
     model.set_adapter("default")
@@ -216,16 +217,15 @@ def _measure(trainer: Any, prompts: Sequence[PolicyPrompt], samples: int = 1) ->
     model.eval()
     with torch.random.fork_rng(devices):
         torch.manual_seed(recipe.seed)
-        at_once = max(1, recipe.answers // samples)
+        at_once = max(1, max(recipe.answers, _AT_ONCE) // samples)
         for start in range(0, len(prompts), at_once):
             here = prompts[start : start + at_once]
             part = [{"prompt": p.prompt, "facts": p.facts} for p in here for _ in range(samples)]
             answers, batch = trainer.sample(part)
-            likelihoods = trainer.reference_likelihoods(batch)
             scores = score(trainer.rewards, answers)
             places = best_of(scores, recipe, samples)
             measured.answers.extend(answers[i] for i in places)
-            measured.reference.extend(likelihoods[i] for i in places)
+            measured.reference += trainer.reference_likelihoods({name: rows[places] for name, rows in batch.items()})
             for name, rows in taken(scores, places).items():
                 measured.scores[name].extend(rows)
     model.train(was_training)

@@ -10,18 +10,14 @@ within a group of answers is not used, nor its KL term: the log-ratio to the ref
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
-from transformers import Trainer
-from trl import GRPOTrainer  # pyright: ignore[reportPrivateImportUsage]
 from trl.trainer.utils import pad, selective_log_softmax, use_adapter
 
 from ddd_llm.training.assemble import half_precision, matching_types
+from ddd_llm.training.decoding import decode, sampled
 from ddd_llm.training.dpo_trainer import score_answers_only
 from ddd_llm.training.errors import Crashed
 from ddd_llm.training.machine import Machine
@@ -34,15 +30,13 @@ from ddd_llm.training.rlhf.advantage import (
     whiten,
 )
 from ddd_llm.training.rlhf.answers import SampledAnswer, read_answer
+from ddd_llm.training.rlhf.checkpoints import RolloutCheckpoints
 from ddd_llm.training.rlhf.figures import answer_figures
 from ddd_llm.training.rlhf.recipe import RlhfRecipe
 from ddd_llm.training.rlhf.rewards import Reward, Scores, on_tokens, score
 
 REFERENCE = "reference"
 """Name of the frozen adapter that the policy is held to."""
-_CRITIC_FILE = "critic.safetensors"
-_ROLLOUT_FILE = "rollout.safetensors"
-_COUNTERS = ("step", "stale")
 
 
 class Rollout:
@@ -54,7 +48,7 @@ class Rollout:
         self.rows, self.answers, self.scores, self.tensors = rows, answers, scores, tensors
 
 
-class DenseRewardTrainer(GRPOTrainer):
+class DenseRewardTrainer(RolloutCheckpoints):
     """Proximal policy optimisation of an adapter, with a critic of its own.
 
     Args:
@@ -83,7 +77,6 @@ class DenseRewardTrainer(GRPOTrainer):
     ) -> None:
         self.recipe, self.critic, self.rewards = recipe, critic, rewards
         self._machine, self._facts, self._planned, self._on_rollout = machine, facts, planned, on_rollout
-        self._stale = False
         self._last_log_probs: torch.Tensor | None = None
         super().__init__(reward_funcs=[_no_group_reward], **kwargs)  # TRL asks for one
         if machine.device == "cpu":
@@ -113,6 +106,16 @@ class DenseRewardTrainer(GRPOTrainer):
             ones = [torch.ones_like(one) for one in given]
             tensors[f"{name}_mask"] = pad(ones, padding_value=0, padding_side=side).to(self.args.device)
         return answers, tensors
+
+    def _generate_single_turn(self, prompt_ids: list[list[int]], *_: Any) -> tuple[list[list[int]], None]:
+        """Answers in place of TRL's own loop, which reads a prompt anew for each of its answers."""
+        model: Any = self.accelerator.unwrap_model(self.model)
+        was_training = model.training
+        model.eval()
+        stops, pick = frozenset(self.eos_token_ids), sampled(self.recipe.temperature, self.recipe.top_k)
+        found = decode(model, prompt_ids, stops, self.recipe.max_new_tokens, pick)
+        model.train(was_training)
+        return found, None
 
     def forget_figures(self) -> None:
         """Drop what TRL noted about answers sampled outside training."""
@@ -260,42 +263,6 @@ class DenseRewardTrainer(GRPOTrainer):
 
     def _precision(self) -> Any:
         return half_precision(self._machine)
-
-    # Checkpoints
-
-    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
-        """Save the policy's adapter alone."""
-        folder = output_dir or str(self.args.output_dir)
-        if self.args.should_save:
-            os.makedirs(folder, exist_ok=True)
-            model: Any = self.model
-            model.save_pretrained(folder, selected_adapters=["default"], safe_serialization=True)
-
-    def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        Trainer._save_checkpoint(self, model, trial)  # without TRL's model card, which holds the time
-        folder = Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}"
-        critic = {name: w.detach().cpu().contiguous() for name, w in self.critic.named_parameters() if w.requires_grad}
-        save_file(critic, folder / _CRITIC_FILE)
-        # A stop can fall between two steps of one rollout: what was sampled goes on being used after a resume.
-        held = {
-            f"{i}/{name}": v.cpu().contiguous()
-            for i, batch in enumerate(self._buffered_inputs or [])
-            for name, v in batch.items()
-        }
-        counters = {name: torch.tensor(int(v)) for name, v in zip(_COUNTERS, (self._step, self._stale), strict=True)}
-        save_file({**held, **counters}, folder / _ROLLOUT_FILE)
-
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        super()._load_from_checkpoint(resume_from_checkpoint, model)
-        folder, device = Path(resume_from_checkpoint), str(self.args.device)
-        self.critic.load_state_dict(load_file(folder / _CRITIC_FILE, device=device), strict=False)
-        held = load_file(folder / _ROLLOUT_FILE, device=device)
-        self._step, self._stale = (int(held.pop(name)) for name in _COUNTERS)
-        batches: dict[int, dict[str, torch.Tensor]] = {}
-        for key, value in held.items():
-            number, _, name = key.partition("/")
-            batches.setdefault(int(number), {})[name] = value
-        self._buffered_inputs = [batches[i] for i in sorted(batches)] or None
 
 
 def _no_group_reward(**kwargs: Any) -> list[float | None]:
