@@ -6,7 +6,9 @@ steps     How many rollouts dense needs to reach what holistic reaches in all of
           listed name is checked against the signature, so the reward is exact. Paired seeds; the interval is over seeds.
 ablation  The same with names alone, omissions alone, and weights changed: what each reward does.
 qa        QA-FEEDBACK (--data names a folder with qa_feedback): reward models with F1 and trivial baselines, then supervised
-          fine-tuning, then policy optimisation dense and holistic, on held-out questions.
+          fine-tuning, then policy optimisation dense and holistic, on held-out questions. As it stands it ends within an hour on
+          two cores with --jobs 2; a GPU has time for --reward-steps 80 --reward-layers 12 --qa-sft-steps 40 --qa-rollouts 20
+          --qa-passes 2 --qa-passage 900 --qa-tokens 80 --qa-held-out 64.
 detox     Sentence-level toxicity (--data with surge_toxicity, or --prompts FILE in the form of RealToxicityPrompts): toxicity and
           fluency against steps, dense and holistic.
 time      Seconds per optimizer step, sampling included, beside TRL's own GRPO with the same model, batches and sampling.
@@ -204,14 +206,14 @@ def main() -> None:
     parser.add_argument("--value-clip", type=float, default=20.0)
     parser.add_argument("--sft-steps", type=int, default=12)
     parser.add_argument("--critic-layers", type=int, default=8)
-    parser.add_argument("--reward-steps", type=int, default=80)
-    parser.add_argument("--reward-layers", type=int, default=12)
-    parser.add_argument("--qa-sft-steps", type=int, default=40)
-    parser.add_argument("--qa-rollouts", type=int, default=20)
-    parser.add_argument("--qa-passes", type=int, default=2, help="over a rollout")
-    parser.add_argument("--qa-passage", type=int, default=900, help="most characters of the passages")
-    parser.add_argument("--qa-tokens", type=int, default=80, help="of the longest answer")
-    parser.add_argument("--qa-held-out", type=int, default=64, help="questions answered before and after")
+    parser.add_argument("--reward-steps", type=int, default=24)
+    parser.add_argument("--reward-layers", type=int, default=8)
+    parser.add_argument("--qa-sft-steps", type=int, default=16)
+    parser.add_argument("--qa-rollouts", type=int, default=5)
+    parser.add_argument("--qa-passes", type=int, default=1, help="over a rollout")
+    parser.add_argument("--qa-passage", type=int, default=400, help="most characters of the passages")
+    parser.add_argument("--qa-tokens", type=int, default=48, help="of the longest answer")
+    parser.add_argument("--qa-held-out", type=int, default=24, help="questions answered before and after")
     parser.add_argument("--detox-rollouts", type=int, default=30)
     parser.add_argument("--rounds", type=int, default=2, help="turns of part time")
     parser.add_argument("--jobs", type=int, default=1, help="trainings at once (a GPU has room for several)")

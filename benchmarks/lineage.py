@@ -98,9 +98,7 @@ def training(store_uri: str, heads: dict[str, Held], rounds: int, steps: int) ->
     from ddd_llm.training.sft import SftJob
 
     store = open_store(store_uri)
-    config = heads["sft_model"].record.config
-    everywhere = {**config["lora"], "last_layers": None}  # as the plain script has it
-    recipe = SftRecipe.model_validate(config | {"steps": steps, "lora": everywhere})
+    recipe = SftRecipe.model_validate(heads["sft_model"].record.config | {"steps": steps})
     ours, plain = [], []
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)

@@ -57,7 +57,6 @@ def load_adapter(model: Any, folder: Path, base: BaseModelInfo, name: str = "def
         lora_alpha=config["lora_alpha"],
         lora_dropout=config["lora_dropout"],
         target_modules=config["target_modules"],
-        layers_to_transform=config.get("layers_to_transform"),
         task_type=config["task_type"],
         inference_mode=not trainable,
     )

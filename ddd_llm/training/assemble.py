@@ -164,7 +164,7 @@ def make_trainer(
             train_dataset=Dataset.from_dict(rows),
             data_collator=Collator(tokenizer.pad_token_id),
             processing_class=tokenizer,
-            peft_config=lora_config(job.recipe.lora, model),
+            peft_config=lora_config(job.recipe.lora),
         )
     except ValueError as error:
         if "target modules" in str(error).lower():

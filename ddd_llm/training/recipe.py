@@ -83,13 +83,6 @@ class LoraRecipe(BaseModel):
         description="Every linear layer but the head ('LoRA Without Regret', 2025: attention alone learns less), or names.",
     )
 
-    last_layers: int | None = Field(
-        default=None,
-        ge=1,
-        description="Only the base's last so many layers carry an adapter, and the backward pass ends there: with half of them a "
-        "training step takes a quarter less time. It can learn less. null: all.",
-    )
-
     @field_validator("target_modules")
     @classmethod
     def _some_modules(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:

@@ -10,8 +10,6 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from ddd_llm.training.adapters import load_adapter
-from ddd_llm.training.base_model import read_info
 from ddd_llm.training.errors import BadData, BadRecipe, Crashed, DiskFull, NonFiniteLoss, OutOfMemory, TrainingError
 from ddd_llm.training.examples import Encoded
 from ddd_llm.training.files import folder_files
@@ -109,22 +107,6 @@ def test_adapter_loads_and_says_what_the_probe_says(root: Path) -> None:
     assert compare_probe(tuned, job.output / "probe.safetensors") < 1e-5
 
 
-def test_an_adapter_on_the_last_layers_alone_is_trained_and_read_again(root: Path) -> None:
-    import torch
-    from safetensors.torch import load_file
-    from transformers import AutoModelForCausalLM
-
-    job = tiny_job(root, lora={"last_layers": 1})
-    run_heard(job)
-    layers = json.loads((job.base / "config.json").read_text())["num_hidden_layers"]
-    names = load_file(job.output / "adapter" / "adapter_model.safetensors")
-    assert {part for name in names for part in name.split(".") if part.isdigit()} == {str(layers - 1)}
-    assert {name.rsplit(".", 3)[1] for name in names} >= {"q_proj", "o_proj", "down_proj"}
-    base: Any = AutoModelForCausalLM.from_pretrained(job.base, dtype=torch.float32)
-    tuned = load_adapter(base, job.output / "adapter", read_info(job.base))
-    assert compare_probe(tuned, job.output / "probe.safetensors") < 1e-5
-
-
 def _fewer_than_a_batch(root: Path) -> TrainingJob:
     return tiny_job(root, rows=tiny_rows(2), batch_size=3)
 
@@ -135,10 +117,6 @@ def _no_examples(root: Path) -> TrainingJob:
 
 def _no_such_modules(root: Path) -> TrainingJob:
     return tiny_job(root, lora={"target_modules": ["no_such_layer"]})
-
-
-def _too_many_layers(root: Path) -> TrainingJob:
-    return tiny_job(root, lora={"last_layers": 99})
 
 
 def _changed_base(root: Path) -> TrainingJob:
@@ -157,7 +135,6 @@ def _two_processes(root: Path) -> TrainingJob:
         (_fewer_than_a_batch, BadData, "2 examples do not fill one batch of 3"),
         (_no_examples, BadData, "none refused"),
         (_no_such_modules, BadRecipe, "target_modules"),
-        (_too_many_layers, BadRecipe, "last_layers is 99, the base model has"),
         (_changed_base, BadRecipe, "digest"),
         (_two_processes, BadRecipe, "the launcher started 1"),
     ],

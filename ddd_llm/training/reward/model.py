@@ -56,7 +56,7 @@ def fresh_model(base: Path, config: Any, machine: Machine, recipe: RewardRecipe)
     )
     model.config.name_or_path = base.name
     head = ["score"]  # trained whole
-    config = lora_config(recipe.lora, model, modules_to_save=head, exclude_modules=head, task_type="TOKEN_CLS")
+    config = lora_config(recipe.lora, modules_to_save=head, exclude_modules=head, task_type="TOKEN_CLS")
     return get_peft_model(model, config)
 
 

@@ -175,7 +175,7 @@ def _policy(job: RlhfJob, base: BaseModelInfo, machine: Machine, config: Any) ->
     model = load_model(job.base, config, machine)
     if job.adapter is None:
         set_seed(job.recipe.seed)
-        return get_peft_model(model, lora_config(job.recipe.lora, model)).to(machine.device)
+        return get_peft_model(model, lora_config(job.recipe.lora)).to(machine.device)
     model = load_adapter(model, job.adapter, base)
     model = load_adapter(model, job.adapter, base, REFERENCE, trainable=False).to(machine.device)
     model.set_adapter("default")
