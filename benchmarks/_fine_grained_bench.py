@@ -9,7 +9,6 @@ import argparse
 import json
 import math
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -20,9 +19,10 @@ from typing import Any
 import numpy as np
 
 from ddd_llm.feedback.agreement.alpha import bootstrap
-from ddd_llm.platform.home import DEFAULTS
 from ddd_llm.training.base_model import prepare
+from ddd_llm.training.errors import TrainingError
 from ddd_llm.training.job import TrainingJob
+from ddd_llm.training.launch import run_plain
 from ddd_llm.training.recipe import BaseModelSpec, SftRecipe
 from ddd_llm.training.rlhf.recipe import RlhfRecipe
 from ddd_llm.training.rlhf.run import RlhfJob
@@ -49,14 +49,11 @@ class Bench:
 
         def one(entry: tuple[str, TrainingJob]) -> None:
             name, job = entry
-            job.scratch.mkdir(parents=True, exist_ok=True)
-            (job.scratch / "job.json").write_text(job.model_dump_json())
-            command = [sys.executable, "-m", "ddd_llm.training.worker", str(job.scratch / "job.json")]
-            environ = {**os.environ, **DEFAULTS, "OMP_NUM_THREADS": str(self.threads)}
             start = time.perf_counter()
-            done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
-            if done.returncode:
-                raise SystemExit(f"{name} failed: {(done.stderr or done.stdout)[-2000:]}")
+            try:
+                run_plain(job)
+            except TrainingError as error:
+                raise SystemExit(f"{name} failed: {error}") from error
             print(f"  {name}: {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
 
         with ThreadPoolExecutor(self.chosen.jobs) as pool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from ddd_llm.training.decoding import left_padded
 from ddd_llm.training.examples import Encoded
 
 
@@ -27,13 +28,9 @@ def read(model: Any, examples: Sequence[Encoded]) -> list[list[Read]]:
     """
     import torch
 
-    rows = [one.input_ids for one in examples]
-    width = max(map(len, rows))
-    # Padded on the left, answers end together: the vocabulary, a fifth of a small model's work, is scored for them alone.
-    ids = torch.tensor([[0] * (width - len(row)) + row for row in rows], device=model.device)
-    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=model.device)
+    # Answers end together: the vocabulary, a fifth of a small model's work, is scored for them alone.
+    ids, mask, positions = left_padded([one.input_ids for one in examples], model.device)
     kept = 1 + max((len(one.input_ids) - place for one in examples for place in one.places[:1]), default=0)
-    positions = (mask.cumsum(1) - 1).clamp(min=0)
     with torch.inference_mode():
         logits = model(
             input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False, logits_to_keep=kept

@@ -30,9 +30,8 @@ def decode(
     import torch
 
     runs = [(list(ids), len(list(same))) for ids, same in groupby(map(tuple, prompts))]
-    width, device = max(len(ids) for ids, _ in runs), model.device
-    ids = torch.tensor([[0] * (width - len(p)) + p for p, _ in runs], device=device)
-    mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p, _ in runs], device=device)
+    device, cache = model.device, None
+    ids, mask, positions = left_padded([ids for ids, _ in runs], device)
     times = torch.tensor([count for _, count in runs], device=device)
     owner = torch.arange(len(runs), device=device).repeat_interleave(times)  # of each answer: its prompt's row
     ends = torch.tensor(sorted(stops), device=device)
@@ -41,7 +40,6 @@ def decode(
         torch.arange(len(prompts), device=device),
         torch.ones(len(prompts), dtype=torch.bool, device=device),
     )
-    positions, cache = (mask.cumsum(1) - 1).clamp(min=0), None
     for step in range(limit):
         out = model(
             input_ids=ids,
@@ -71,6 +69,16 @@ def decode(
             running = running[running]
         mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
     return answers
+
+
+def left_padded(rows: Sequence[Sequence[int]], device: Any) -> tuple[Any, Any, Any]:
+    """Token ids that end together, their mask, and positions that count from each row's first real token; (rows, width) each."""
+    import torch
+
+    width = max(map(len, rows))
+    ids = torch.tensor([[0] * (width - len(row)) + list(row) for row in rows], device=device)
+    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=device)
+    return ids, mask, (mask.cumsum(1) - 1).clamp(min=0)
 
 
 def likeliest(logits: Any) -> Any:

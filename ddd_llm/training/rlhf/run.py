@@ -146,7 +146,6 @@ def _trainer(
         shuffle_dataset=False,
         max_completion_length=recipe.max_new_tokens,
         temperature=recipe.temperature,
-        top_k=recipe.top_k,
     )
     set_seed(recipe.seed)  # what was loaded before drew numbers, as many as there are reward models
     return DenseRewardTrainer(
