@@ -8,6 +8,7 @@ counted and shown.
 from __future__ import annotations
 
 from collections.abc import Sized
+from functools import partial
 from typing import Protocol
 
 import pyarrow as pa
@@ -16,6 +17,9 @@ from ddd_llm.corpus.ingest import quarantine
 from ddd_llm.corpus.readers.items import Refusal
 from ddd_llm.corpus.rights.permissions import Permissions
 from ddd_llm.corpus.schemas import GOVERNED
+from ddd_llm.platform.cores import over_rows
+
+_FEWEST = 64  # parts, from which on it is worth it that each process loads the recognisers for ten seconds
 
 
 class Masks(Protocol):
@@ -36,6 +40,12 @@ def govern(raw: pa.Table, permissions: Permissions, pseudonymiser: Masks) -> tup
         (`schemas.GOVERNED`, `schemas.QUARANTINE`), both in the order of `raw`; each row of `raw` is in one of them.
         A delete always passes: what goes must go whatever its source says.
     """
+    work = partial(_govern, permissions=permissions, masks=pseudonymiser)
+    parts = list(over_rows(work, raw, _FEWEST))
+    return pa.concat_tables([kept for kept, _ in parts]), pa.concat_tables([held_back for _, held_back in parts])
+
+
+def _govern(raw: pa.Table, permissions: Permissions, masks: Masks) -> tuple[pa.Table, pa.Table]:
     kept: list[dict[str, object]] = []
     held_back: list[tuple[str, Refusal]] = []
     for row in raw.to_pylist():
@@ -48,8 +58,8 @@ def govern(raw: pa.Table, permissions: Permissions, pseudonymiser: Masks) -> tup
         if against is not None:
             held_back.append((name, Refusal(row["locator"], *against)))
             continue
-        text, in_text = pseudonymiser.apply(row["text"])
-        title, in_title = pseudonymiser.apply(row["title"])
+        text, in_text = masks.apply(row["text"])
+        title, in_title = masks.apply(row["title"])
         kept.append(
             {**row, "text": text, "title": title, "licence": licence, "identifiers": len(in_text) + len(in_title)}
         )

@@ -9,17 +9,19 @@ rules themselves (`filters/`), their thresholds (`assets/policies/curation.yaml`
 
 from __future__ import annotations
 
-from array import array
 from dataclasses import dataclass
-from math import nan
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ddd_llm.corpus.filters.document import Document
 from ddd_llm.corpus.filters.policy import CurationPolicy
+from ddd_llm.platform.cores import over_rows
 from ddd_llm.platform.settings import CHECKOUT
 
 DECISIONS = pa.schema(
@@ -48,6 +50,9 @@ BORDERLINE = pa.schema(
 """Answers within the policy's margin of their limit, on either side of it."""
 
 ASSETS = CHECKOUT / "assets"
+
+Near: TypeAlias = tuple[int, str, bool, float, float]
+"""A borderline answer: row, rule, whether it passed, value, limit."""
 
 
 @dataclass(frozen=True)
@@ -82,30 +87,51 @@ def judge(documents: pa.Table, policy: CurationPolicy, assets: Path = ASSETS) ->
             raise ValueError(f"documents have no column {column!r}")
     if documents["text"].null_count:
         raise ValueError(f"{documents['text'].null_count} documents have no text")
-    questions = [(number, rule.rule, rule.open(assets)) for number, rule in enumerate(policy.rules)]
-    values = [array("d") for _ in questions]
+    parts = over_rows(partial(_ask, policy=policy, assets=assets), documents.select(["text", "media_type", "language"]))
     reasons: list[str | None] = []
-    near: list[tuple[int, str, bool, float, float]] = []
-    margin = policy.borderline.margin
-    for rows in documents.select(["text", "media_type", "language"]).to_batches(max_chunksize=1024):
-        for text, media_type, language in zip(*(column.to_pylist() for column in rows.columns), strict=True):
-            document = Document(text, media_type or "text/plain", language or "und", policy.code)
-            reason: str | None = None
-            for number, name, ask in questions:
-                found = None if reason else ask(document)
-                values[number].append(nan if found is None else found.value)
-                if found is None:
-                    continue
-                if found.broken:
-                    reason = name
-                if found.near(margin):
-                    near.append((len(reasons), name, not found.broken, found.value, found.limit))
-            reasons.append(reason)
+    near: list[Near] = []
+    values: list[npt.NDArray[np.float64]] = []
+    for part in parts:
+        near += [(len(reasons) + row, *said) for row, *said in part.near]
+        reasons += part.reasons
+        values.append(part.values)
     kept, decisions = _decided(documents, pa.array(reasons, pa.string()))
-    measures = {"id": documents["id"], "batch": documents["batch"]} | {
-        name: pa.array(np.asarray(values[number], np.float64), from_pandas=True) for number, name, _ in questions
-    }
+    measures = {"id": documents["id"], "batch": documents["batch"]}
+    for number, column in enumerate(np.concatenate(values, axis=1)):
+        measures[policy.rules[number].rule] = pa.array(column, from_pandas=True)
     return Judgement(kept, decisions, pa.table(measures), _borderline(documents, near))
+
+
+class _Answers(NamedTuple):
+    """What the rules said of some rows: why each is dropped, borderline answers (the row first), and what was measured:
+    (rules, rows), NaN where a rule was not asked or had nothing to say."""
+
+    reasons: list[str | None]
+    near: list[Near]
+    values: npt.NDArray[np.float64]
+
+
+def _ask(documents: pa.Table, policy: CurationPolicy, assets: Path) -> _Answers:
+    questions = [(rule.rule, rule.open(assets)) for rule in policy.rules]
+    values = np.full((len(questions), len(documents)), np.nan)
+    reasons: list[str | None] = []
+    near: list[Near] = []
+    for row, said in enumerate(zip(*(column.to_pylist() for column in documents.columns), strict=True)):
+        text, media_type, language = said
+        document = Document(text, media_type or "text/plain", language or "und", policy.code)
+        reason: str | None = None
+        for number, (name, ask) in enumerate(questions):
+            found = ask(document)
+            if found is None:
+                continue
+            values[number, row] = found.value
+            if found.near(policy.borderline.margin):
+                near.append((row, name, not found.broken, found.value, found.limit))
+            if found.broken:
+                reason = name
+                break
+        reasons.append(reason)
+    return _Answers(reasons, near, values)
 
 
 def curate(documents: pa.Table, policy: CurationPolicy) -> tuple[pa.Table, pa.Table]:
@@ -123,7 +149,7 @@ def _decided(documents: pa.Table, reason: pa.Array) -> tuple[pa.Table, pa.Table]
     return documents.filter(pc.is_null(reason)), pa.table(columns).cast(DECISIONS)
 
 
-def _borderline(documents: pa.Table, near: list[tuple[int, str, bool, float, float]]) -> pa.Table:
+def _borderline(documents: pa.Table, near: list[Near]) -> pa.Table:
     rows, *columns = zip(*near, strict=True) if near else ([], [], [], [], [])
     places = documents.select(["id", "batch"]).take(pa.array(rows, pa.int64()))
     names = ("rule", "passed", "value", "limit")

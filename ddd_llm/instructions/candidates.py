@@ -9,6 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -20,6 +21,7 @@ from ddd_llm.instructions.signatures import parse_signature
 from ddd_llm.instructions.tasks import Budget, Context, Draft, Generator, NamePool
 from ddd_llm.instructions.tasks_parameters import DefaultValue, ParameterList, ParameterMeaning, UnknownParameter
 from ddd_llm.instructions.tasks_prose import Raises, Returns, Summary, UsageExample
+from ddd_llm.platform.cores import over_rows
 
 GENERATORS: Mapping[str, Generator] = {
     generator.name: generator
@@ -107,7 +109,16 @@ def candidates(curated: pa.Table, config: CandidateConfig) -> Candidates:
         Examples (`CANDIDATES_SCHEMA`) in document order with distinct ids, and decisions (`DECISIONS_SCHEMA`) per
         document. Reasons: `not_a_docstring`, `unreadable_signature`, `private`, `deprecated`, `no_checkable_fact`.
     """
-    pools = _name_pools(curated)
+    work = partial(_candidates, pools=_name_pools(curated), config=config)
+    parts = list(over_rows(work, curated.select(_DOCUMENT_COLUMNS)))
+    table = pa.concat_tables([part.table for part in parts])
+    first = dict(zip(reversed(table["id"].to_pylist()), range(len(table) - 1, -1, -1), strict=True))
+    if len(first) < len(table):
+        table = table.take(pa.array(sorted(first.values())))
+    return Candidates(table, pa.concat_tables([part.decisions for part in parts]))
+
+
+def _candidates(curated: pa.Table, pools: Mapping[str, NamePool], config: CandidateConfig) -> Candidates:
     budget = Budget(config.passage_tokens, config.answer_tokens)
     generators = [GENERATORS[name] for name in GENERATORS if name in config.tasks]
     rows: dict[str, dict[str, Any]] = {}

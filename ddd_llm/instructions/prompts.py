@@ -7,6 +7,7 @@ the leakage check agree on what the passage of a prompt is. Here does not belong
 import hashlib
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TypeVar
 
 from ddd_llm.instructions.docstrings import ApiDoc, Span
@@ -72,7 +73,7 @@ def cut_passage(doc: ApiDoc, spans: Sequence[Span], budget: int) -> str | None:
         return None
     first = min((span[0] for span in spans), default=0)
     last = max((span[1] for span in spans), default=0)
-    costs = [estimate_tokens(line) + 1 for line in doc.lines]
+    costs = _costs(doc.lines)
     if sum(costs[:last]) <= room:
         first = 0
     end, spent = first, 0
@@ -85,6 +86,12 @@ def cut_passage(doc: ApiDoc, spans: Sequence[Span], budget: int) -> str | None:
             return passage
         end -= 1
     return None
+
+
+@lru_cache(maxsize=1)
+def _costs(lines: tuple[str, ...]) -> list[int]:
+    # The same for every question about a document.
+    return [estimate_tokens(line) + 1 for line in lines]
 
 
 def _assemble(doc: ApiDoc, first: int, end: int) -> str:

@@ -13,6 +13,7 @@ import dagster as dg
 from dagster_shared.utils.warnings import PreviewWarning
 
 from ddd_llm.platform.code_version import code_version
+from ddd_llm.platform.cores import release
 from ddd_llm.platform.inputs import InputError
 from ddd_llm.platform.metadata import materialisation_metadata
 from ddd_llm.platform.nodes import GRAPH, Config, Input, Node, expect, status
@@ -151,6 +152,7 @@ def _make(
             return step, step.commit()
         finally:
             step.clean()
+            release()
 
 
 def _partitions(node: Node) -> dg.PartitionsDefinition | None:

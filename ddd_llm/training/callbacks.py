@@ -16,6 +16,7 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
+from ddd_llm.platform.signals import StopRequest
 from ddd_llm.training.batching import BatchPlan
 from ddd_llm.training.errors import Crashed, NonFiniteLoss
 from ddd_llm.training.examples import Encoded
@@ -23,7 +24,6 @@ from ddd_llm.training.job import TrainingJob
 from ddd_llm.training.recipe import SftRecipe, TrainingRecipe
 from ddd_llm.training.reporting import Report
 from ddd_llm.training.resume import checkpoint_folder, rotate, seal
-from ddd_llm.training.signals import StopRequest
 from ddd_llm.training.trainer import ResponseTrainer
 
 

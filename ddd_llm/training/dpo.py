@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ddd_llm.platform.signals import StopRequest
 from ddd_llm.training.adapters import load_adapter
 from ddd_llm.training.artifacts import write_adapter, write_refused, write_times
 from ddd_llm.training.assemble import (
@@ -34,7 +35,6 @@ from ddd_llm.training.preferences import EncodedPair, Pairs, read_pairs
 from ddd_llm.training.recipe import DpoRecipe
 from ddd_llm.training.reporting import Report
 from ddd_llm.training.resume import find_checkpoint
-from ddd_llm.training.signals import StopRequest
 from ddd_llm.training.timing import timings_of
 
 Likelihoods = list[tuple[float, float]]

@@ -18,9 +18,17 @@ from ddd_llm.training.worker import OUTCOME_FILE
 
 
 def command(job_path: Path, recipe: TrainingRecipe) -> list[str]:
-    """The command that trains the job in a file: `accelerate launch` under a supervisor that passes signals on."""
-    several_cpus = recipe.processes > 1 and recipe.device == "cpu"
-    launch = _torchrun(recipe) if several_cpus else _accelerate(recipe)
+    """The command that trains the job in a file, under a supervisor that passes signals on.
+
+    `accelerate launch` starts several processes with GPUs. It is left out where it would start a single process, which it
+    loads torch for, and where it would do so although told of several: on CPUs.
+    """
+    if recipe.processes == 1:
+        launch = [sys.executable]
+    elif recipe.device == "cpu":
+        launch = _torchrun(recipe)
+    else:
+        launch = _accelerate(recipe)
     worker = ["-m", "ddd_llm.training.worker", str(job_path)]
     supervisor = [
         sys.executable,
@@ -34,23 +42,18 @@ def command(job_path: Path, recipe: TrainingRecipe) -> list[str]:
 
 
 def _accelerate(recipe: TrainingRecipe) -> list[str]:
-    line = [
+    return [
         *(sys.executable, "-m", "accelerate.commands.launch"),
         *("--num_processes", str(recipe.processes)),
         *("--num_machines", "1"),
         *("--mixed_precision", "no"),
         *("--dynamo_backend", "no"),
         *("--num_cpu_threads_per_process", str(recipe.threads)),
+        *("--multi_gpu", "--main_process_port", "0"),
     ]
-    if recipe.processes > 1:
-        line += ["--multi_gpu", "--main_process_port", "0"]
-    elif recipe.device == "cpu":
-        line.append("--cpu")
-    return line
 
 
 def _torchrun(recipe: TrainingRecipe) -> list[str]:
-    """What `accelerate launch` starts for several GPUs; it starts a single process when it is told to use the CPU."""
     return [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(recipe.processes)]
 
 
@@ -66,6 +69,7 @@ def environment(recipe: TrainingRecipe) -> dict[str, str]:
         "HF_HUB_OFFLINE": "1",
         "HF_DATASETS_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
+        "DISABLE_MLFLOW_INTEGRATION": "TRUE",  # of TRL: two seconds, for a tracker that the worker does not write to
         "DO_NOT_TRACK": "1",
         "PYTHONUNBUFFERED": "1",
     }

@@ -10,6 +10,7 @@ import shutil
 import time
 from typing import Any
 
+from ddd_llm.platform.signals import StopRequest
 from ddd_llm.training.artifacts import losses_from, write_adapter, write_refused, write_trained_on
 from ddd_llm.training.assemble import (
     base_info,
@@ -30,7 +31,6 @@ from ddd_llm.training.machine import Machine
 from ddd_llm.training.recipe import SftRecipe
 from ddd_llm.training.reporting import Report
 from ddd_llm.training.resume import find_checkpoint
-from ddd_llm.training.signals import StopRequest
 from ddd_llm.training.timing import timings_of
 
 

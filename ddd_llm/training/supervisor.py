@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import IO
 
-from ddd_llm.training.signals import adopt_orphans, terminate_with_parent
+from ddd_llm.platform.signals import adopt_orphans, terminate_with_parent
 
 GRACE_SECONDS = 200.0
 """From a request to stop until what still runs is killed: a step, a checkpoint and some reserve."""
@@ -52,7 +52,7 @@ def supervise(command: list[str], outcome: Path, grace: float = GRACE_SECONDS) -
     while _reap(launcher, adopted):
         if asked and not told:
             told = True
-            _tell(launcher, signal.SIGTERM)
+            _tell(launcher, command[-1], signal.SIGTERM)
         if asked and time.monotonic() - asked[0] > grace:
             for pid in _descendants():
                 _kill(pid, signal.SIGKILL)
@@ -113,11 +113,19 @@ def _descendants() -> list[int]:
     return found
 
 
-def _tell(launcher: subprocess.Popen[bytes], number: int) -> None:
-    """Ask the workers first: a launcher that dies before them can no longer collect what they say."""
-    workers = [pid for pid in _descendants() if pid != launcher.pid]
+def _tell(launcher: subprocess.Popen[bytes], job: str, number: int) -> None:
+    """Ask the workers, which are known by their job, and not what started them: a launcher that dies before its workers can
+    no longer collect what they say. Where there are none, the command itself is the worker."""
+    workers = [pid for pid in _descendants() if pid != launcher.pid and _last_argument(pid) == job]
     for pid in workers or [launcher.pid]:
         _kill(pid, number)
+
+
+def _last_argument(pid: int) -> str:
+    try:
+        return os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").rpartition(b"\0")[2])
+    except OSError:
+        return ""  # it ended meanwhile
 
 
 def _kill(pid: int, number: int) -> None:

@@ -16,8 +16,8 @@ from pydantic import ValidationError
 from ddd_llm.evaluation.curve_page import curve_picture, mean_by_size
 from ddd_llm.evaluation.generate import GenerationConfig
 from ddd_llm.evaluation.learning_curve import LOSSES_SCHEMA, CurveConfig, gains, losses, parts
+from ddd_llm.platform.signals import StopRequest
 from ddd_llm.training.recipe import SftRecipe
-from ddd_llm.training.signals import StopRequest
 from ddd_llm.training.worker import run
 from ddd_llm_tests.training.tiny import conversation, tiny_job, tiny_model
 

@@ -12,7 +12,7 @@ import pytest
 from ddd_llm.evaluation.generate import GenerationConfig
 from ddd_llm.evaluation.memorisation import PROBES_SCHEMA, MemorisationConfig, choose, extraction, probe
 from ddd_llm.instructions.prompts import compose
-from ddd_llm.training.signals import StopRequest
+from ddd_llm.platform.signals import StopRequest
 from ddd_llm.training.worker import run
 from ddd_llm_tests.training.tiny import conversation, tiny_job, tiny_model
 

@@ -6,10 +6,10 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from ddd_llm.platform.signals import StopRequest
 from ddd_llm.training.errors import Preempted
 from ddd_llm.training.files import folder_files
 from ddd_llm.training.job import TrainingJob
-from ddd_llm.training.signals import StopRequest
 from ddd_llm.training.worker import run
 
 

@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from ddd_llm.platform.signals import StopRequest
 from ddd_llm.training.dpo import DpoJob
 from ddd_llm.training.dpo_results import held_out_figures, paired_gain
 from ddd_llm.training.errors import BadData, BadRecipe, Preempted, TrainingError
 from ddd_llm.training.preferences import EncodedPair, read_pairs
 from ddd_llm.training.recipe import DpoRecipe
-from ddd_llm.training.signals import StopRequest
 from ddd_llm.training.worker import run
 from ddd_llm_tests.training.processes import in_child, results, send
 from ddd_llm_tests.training.tiny import conversation, tiny_job, tiny_tokenizer

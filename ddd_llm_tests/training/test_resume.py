@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from ddd_llm.platform.signals import StopRequest
 from ddd_llm.training.errors import Preempted
 from ddd_llm.training.resume import MANIFEST, BrokenCheckpoint, check, newest, rotate, seal
-from ddd_llm.training.signals import StopRequest
 from ddd_llm.training.worker import run
 from ddd_llm_tests.training.processes import in_child, results, send
 from ddd_llm_tests.training.tiny import tiny_job

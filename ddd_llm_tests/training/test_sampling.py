@@ -10,9 +10,9 @@ import pytest
 from ddd_llm.feedback.preferences.judge import judge_items
 from ddd_llm.instructions.build import EXAMPLES_SCHEMA
 from ddd_llm.instructions.prompts import compose
+from ddd_llm.platform.signals import StopRequest
 from ddd_llm.training.recipe import MachineRecipe
 from ddd_llm.training.sampling import SamplingRecipe, sample_items
-from ddd_llm.training.signals import StopRequest
 from ddd_llm.training.worker import run
 from ddd_llm_tests.feedback.samples import item
 from ddd_llm_tests.training.tiny import conversation, tiny_job

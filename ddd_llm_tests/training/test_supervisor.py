@@ -15,7 +15,7 @@ import pytest
 WORKER = """
 import signal, sys, time
 from pathlib import Path
-from ddd_llm.training.signals import StopRequest, terminate_with_parent
+from ddd_llm.platform.signals import StopRequest, terminate_with_parent
 stop = StopRequest(); stop.listen(); terminate_with_parent()
 Path(sys.argv[1], "ready").touch()
 while not stop.requested: time.sleep(0.01)

@@ -10,12 +10,12 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from ddd_llm.platform.signals import StopRequest
 from ddd_llm.training.errors import BadData, BadRecipe, Crashed, DiskFull, NonFiniteLoss, OutOfMemory, TrainingError
 from ddd_llm.training.examples import Encoded
 from ddd_llm.training.files import folder_files
 from ddd_llm.training.job import TrainingJob
 from ddd_llm.training.probe import compare_probe
-from ddd_llm.training.signals import StopRequest
 from ddd_llm.training.trainer import ResponseTrainer
 from ddd_llm.training.worker import as_training_error, main, run
 from ddd_llm_tests.training.tiny import conversation, tiny_job, tiny_rows
@@ -208,7 +208,7 @@ def test_torch_running_out_of_memory() -> None:
 def test_command_line_refuses_broken_jobs(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ddd_llm.training.signals.StopRequest.listen", lambda self: None)
+    monkeypatch.setattr("ddd_llm.platform.signals.StopRequest.listen", lambda self: None)
     monkeypatch.setattr("ddd_llm.training.worker.terminate_with_parent", lambda: None)
     assert main([]) == BadRecipe.exit_code
     job = tmp_path / "job.json"

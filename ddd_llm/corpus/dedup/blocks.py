@@ -4,7 +4,6 @@ Here: how a column of texts is cut into blocks and how a function runs over them
 and results come in their order, so that no result depends on the number of threads. Not here: what is done with a block.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeAlias, TypeVar
@@ -12,15 +11,11 @@ from typing import TypeAlias, TypeVar
 import pyarrow as pa
 
 from ddd_llm.corpus.dedup.tokens import string_buffers
+from ddd_llm.platform.cores import cores
 
 Result = TypeVar("Result")
 Texts: TypeAlias = pa.Array | pa.ChunkedArray
 BLOCK_BYTES = 1 << 20  # little beside a batch, and large enough that calls cost nothing
-
-
-def available_threads() -> int:
-    """The number of CPUs this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def map_blocks(texts: Texts, function: Callable[[int, pa.Array], Result], threads: int | None = None) -> list[Result]:
@@ -34,7 +29,7 @@ def map_blocks(texts: Texts, function: Callable[[int, pa.Array], Result], thread
     Raises:
         TypeError: the texts are not Arrow strings.
     """
-    threads = threads or available_threads()
+    threads = threads or cores()
     if threads == 1:
         return [function(first, block) for first, block in _blocks(texts)]
     with ThreadPoolExecutor(threads) as pool:

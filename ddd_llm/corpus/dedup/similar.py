@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ddd_llm.corpus.dedup.blocks import Texts, available_threads
+from ddd_llm.corpus.dedup.blocks import Texts
 from ddd_llm.corpus.dedup.jit import kernel
 from ddd_llm.corpus.dedup.sets import ShingleSets, shingle_sets
+from ddd_llm.platform.cores import cores
 
 _TEXTS_PER_TASK = 2048
 _CANDIDATES_PER_CALL = 1 << 20
@@ -40,7 +41,7 @@ def similar_pairs(texts: Texts, threshold: float = 0.5, ngram: int = 5, threads:
     """
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold must be above 0 and at most 1, not {threshold}")
-    threads = threads or available_threads()
+    threads = threads or cores()
     sets = shingle_sets(texts, ngram, threads)
     join = _Join(sets, threshold)
     count = len(join.rows)

@@ -14,7 +14,7 @@ pins by hash and are loaded by that package itself; nothing of them enters the s
 """
 
 import re
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from typing import Any
 
@@ -26,6 +26,7 @@ from ddd_llm.corpus.passes.blocks import text_blocks
 from ddd_llm.corpus.passes.outcome import Outcome
 from ddd_llm.corpus.passes.policy import TagsPolicy
 from ddd_llm.corpus.quality import DECISIONS
+from ddd_llm.platform.cores import over_rows
 
 TAGS = pa.schema([("id", pa.string()), ("tag", pa.string()), ("score", pa.float64()), ("rule", pa.string())])
 _WORD = re.compile(r"\w\w+")
@@ -43,12 +44,7 @@ def tag_documents(documents: pa.Table, policy: TagsPolicy) -> Outcome:
         The documents as they are, and `TAGS`: a row `toxicity` for a score of at least `record_from`, a row `profanity` for at
         least one profane word; in order of the documents. `rule` names the rule, its version and the package's.
     """
-    toxic, profane = [np.zeros(0)], [np.zeros(0)]
-    for _, block in text_blocks(documents["text"]):
-        texts = block.to_pylist()
-        toxic.append(toxicity(texts, policy.window))
-        profane.append(profanity(texts, policy.word_score, policy.exempt_words))
-    scores = np.stack([np.concatenate(toxic).round(_DIGITS), np.concatenate(profane)], axis=1)
+    scores = np.concatenate(list(over_rows(partial(_scores, policy=policy), documents.select(["text"]))))
     rows, kinds = np.nonzero(scores >= np.array([policy.record_from, 1]))
     package = f"alt-profanity-check {version('alt-profanity-check')}"
     names = [("toxicity", f"toxicity/1 {package}"), ("profanity", f"profanity/1 {package}")]
@@ -68,6 +64,16 @@ def tag_documents(documents: pa.Table, policy: TagsPolicy) -> Outcome:
         "toxicity_histogram": {f"{low:.1f}": int(n) for low, n in zip(edges, counts, strict=False)},
     }
     return Outcome(documents, DECISIONS.empty_table(), table, summary)
+
+
+def _scores(documents: pa.Table, policy: TagsPolicy) -> npt.NDArray[np.float64]:
+    # Toxicity and number of profane words of each document: (documents, 2).
+    toxic, profane = [np.zeros(0)], [np.zeros(0)]
+    for _, block in text_blocks(documents["text"]):
+        texts = block.to_pylist()
+        toxic.append(toxicity(texts, policy.window))
+        profane.append(profanity(texts, policy.word_score, policy.exempt_words))
+    return np.stack([np.concatenate(toxic).round(_DIGITS), np.concatenate(profane)], axis=1)
 
 
 def toxicity(texts: list[str], window: int) -> npt.NDArray[np.float64]:

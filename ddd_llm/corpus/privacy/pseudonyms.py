@@ -6,7 +6,9 @@ Belongs here: the replacement and its guarantees. Does not belong here: what cou
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from ddd_llm.corpus.identity import keyed_digest, load_key
@@ -43,7 +45,12 @@ class Pseudonymiser:
             raise ValueError("a pseudonym key has at least 16 bytes")
         self._key = key
         self._policy = policy or PrivacyPolicy()
+        self._folder = folder
         self._detector = Detector(self._policy, folder)
+
+    def __reduce__(self) -> tuple[Callable[[bytes, str, Path | None], Pseudonymiser], tuple[bytes, str, Path | None]]:
+        # Sent to another process as what it was made of: detectors hold what cannot be sent.
+        return _remade, (self._key, self._policy.model_dump_json(), self._folder)
 
     def apply(self, text: str) -> tuple[str, list[Replacement]]:
         """The text with pseudonyms and masks, and what was replaced, in order of place. Raises NerUnavailable."""
@@ -68,6 +75,12 @@ class Pseudonymiser:
         if self._policy.action(found.kind) is Action.MASK:
             return f"<{found.kind}>"
         return f"<{found.kind}_{keyed_digest(self._key, f'pseudonym/{found.kind}', found.value)[:10]}>"
+
+
+@lru_cache(maxsize=1)
+def _remade(key: bytes, policy: str, folder: Path | None) -> Pseudonymiser:
+    # Once per process, however many parts of a table come with it.
+    return Pseudonymiser(key, PrivacyPolicy.model_validate_json(policy), folder)
 
 
 def pseudonymiser(policy: PrivacyPolicy, keys: Path, folder: Path) -> Pseudonymiser:

@@ -17,17 +17,29 @@ import warnings
 from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from ddd_llm.corpus.readers.items import Item, Refusal
 from ddd_llm.corpus.readers.locators import Register
+from ddd_llm.platform.cores import over_cores
 
 READER = "docstrings/1"
 """Changes when the same package would give other documents."""
+
+_FILES = 32  # read at once by one process
 
 MEDIA_TYPE = "text/x-python-docstring"
 
 _LEFT_OUT = frozenset({"tests", "test", "conftest.py", "_vendor", "_vendored", "vendored"})
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+class _Module(NamedTuple):
+    """A file to read, and its digest as the installer recorded it: algorithm and URL-safe base64."""
+
+    name: str
+    path: str
+    digest: tuple[str, str] | None
 
 
 def installed_version(package: str) -> str | None:
@@ -64,13 +76,17 @@ def read(package: str, version: str, modules: Sequence[str], exclude: Sequence[s
         yield Refusal("", "no_file_list", f"{package} has no RECORD of its files; reinstall it with pip or uv")
         return
     seen: set[str] = set()
+    wanted: list[_Module] = []
     for file in sorted(files, key=lambda file: file.as_posix()):
         module = _module_name(file)
         root = next((root for root in modules if _within(module, root)), None) if module else None
         if module is None or root is None or any(_within(module, out) for out in exclude):
             continue
         seen.add(root)
-        yield from _read_file(module, file)
+        wanted.append(_Module(module, str(file.locate()), file.hash and (file.hash.mode, file.hash.value)))
+    some = [wanted[start : start + _FILES] for start in range(0, len(wanted), _FILES)]
+    for read_here in over_cores(_read_files, some, len(some), fewest=4):
+        yield from read_here
     for root in modules:
         if root not in seen:
             cure = f"{package} {found} has no Python module {root}; mend the sources file"
@@ -91,14 +107,19 @@ def _within(module: str, root: str) -> bool:
     return module == root or module.startswith(f"{root}.")
 
 
-def _read_file(module: str, file: metadata.PackagePath) -> Iterator[Item | Refusal]:
+def _read_files(files: Sequence[_Module]) -> list[Item | Refusal]:
+    return [one for file in files for one in _read_file(file)]
+
+
+def _read_file(file: _Module) -> Iterator[Item | Refusal]:
+    module = file.name
     try:
-        data = Path(str(file.locate())).read_bytes()
+        data = Path(file.path).read_bytes()
     except OSError as error:
         detail = f"the installer recorded this module, but it cannot be read ({error.strerror})"
         yield Refusal(module, "missing_file", detail)
         return
-    if file.hash is not None and not _matches(data, file.hash):
+    if file.digest is not None and not _matches(data, *file.digest):
         yield Refusal(module, "modified_file", "the module is not what was installed; reinstall the package")
         return
     try:
@@ -121,9 +142,9 @@ def _read_file(module: str, file: metadata.PackagePath) -> Iterator[Item | Refus
             yield report
 
 
-def _matches(data: bytes, recorded: metadata.FileHash) -> bool:
-    digest = base64.urlsafe_b64encode(hashlib.new(recorded.mode, data).digest()).decode("ascii")
-    return digest.rstrip("=") == recorded.value.rstrip("=")
+def _matches(data: bytes, mode: str, recorded: str) -> bool:
+    digest = base64.urlsafe_b64encode(hashlib.new(mode, data).digest()).decode("ascii")
+    return digest.rstrip("=") == recorded.rstrip("=")
 
 
 def _documents(module: str, tree: ast.Module) -> Iterator[tuple[str, str, str]]:

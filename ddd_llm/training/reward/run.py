@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ddd_llm.platform.signals import StopRequest
 from ddd_llm.training.artifacts import write_adapter, write_refused, write_times
 from ddd_llm.training.assemble import base_info, load_tokenizer, matching_types, resolve_machine, training_arguments
 from ddd_llm.training.base_model import BaseModelInfo
@@ -26,7 +27,6 @@ from ddd_llm.training.resume import find_checkpoint
 from ddd_llm.training.reward.data import read_answers
 from ddd_llm.training.reward.figures import pair_figures, segment_figures
 from ddd_llm.training.reward.recipe import RewardRecipe
-from ddd_llm.training.signals import StopRequest
 from ddd_llm.training.timing import timings_of
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from ddd_llm.platform.signals import StopRequest
 from ddd_llm.training.adapters import load_adapter
 from ddd_llm.training.assemble import (
     base_info,
@@ -33,7 +34,6 @@ from ddd_llm.training.rlhf.prompts import PolicyPrompt, Prompts, read_prompts
 from ddd_llm.training.rlhf.recipe import TOXICITY, RlhfRecipe
 from ddd_llm.training.rlhf.rerank import best_of, taken
 from ddd_llm.training.rlhf.rewards import Reward, score
-from ddd_llm.training.signals import StopRequest
 from ddd_llm.training.timing import attempt_timings
 
 

@@ -15,13 +15,13 @@ import pytest
 
 from ddd_llm.feedback.labels import SpansValue
 from ddd_llm.feedback.span_feedback import FACTUALITY, RELEVANCE, SPAN_FEEDBACK_SCHEMA
+from ddd_llm.platform.signals import StopRequest
 from ddd_llm.training.errors import BadData, BadRecipe, TrainingError
 from ddd_llm.training.preferences import EncodedPair
 from ddd_llm.training.reward.data import Answer, Target, read_answers
 from ddd_llm.training.reward.figures import pair_figures, segment_figures
 from ddd_llm.training.reward.recipe import BUILT_IN, RewardModelsRecipe, RewardRecipe
 from ddd_llm.training.reward.run import RewardJob
-from ddd_llm.training.signals import StopRequest
 from ddd_llm.training.worker import run
 from ddd_llm_tests.training.processes import in_child, results, send
 from ddd_llm_tests.training.test_dpo import rows as preference_rows

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from ddd_llm.platform.signals import StopRequest
 from ddd_llm.training.errors import BadData, BadRecipe, Preempted, TrainingError
 from ddd_llm.training.reward.run import RewardJob
 from ddd_llm.training.rlhf.answers import SampledAnswer
@@ -23,7 +24,6 @@ from ddd_llm.training.rlhf.recipe import RlhfRecipe
 from ddd_llm.training.rlhf.rewards import Scored
 from ddd_llm.training.rlhf.run import RlhfJob
 from ddd_llm.training.rlhf.trace import TRACE_SCHEMA, segments_of
-from ddd_llm.training.signals import StopRequest
 from ddd_llm.training.worker import run
 from ddd_llm_tests.training.processes import in_child, results, send
 from ddd_llm_tests.training.reward.test_reward import job as reward_job
