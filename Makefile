@@ -6,10 +6,12 @@ READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
 UV := uv pip compile pyproject.toml --python-version 3.11 --python-platform x86_64-manylinux_2_28 --generate-hashes \
 	--no-emit-package torch --no-header
-# Compiling every file of every package takes half as long as the rest; what is imported is compiled then.
+# Compiling every file of every package takes half as long as the rest; what is imported is compiled then, once, if Python may
+# write what it compiled. Where the surroundings forbid that, every process would compile for a quarter of a minute.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 # Threads of numeric libraries; tests start many small processes, where more threads only fight.
 export DO_NOT_TRACK = 1
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: demo ui test test-slow lint lock clean help
 

@@ -4,7 +4,8 @@
 
 steps     How many rollouts dense needs to reach what holistic reaches in all of them. Questions about real signatures; each
           listed name is checked against the signature, so the reward is exact. Paired seeds; the interval is over seeds.
-ablation  The same with names alone, omissions alone, and weights changed: what each reward does.
+ablation  Three rewards (wrong and right names, omissions, words) together, each left out, and the weight of words swept: what
+          each one does, and where they pull against one another.
 qa        QA-FEEDBACK (--data names a folder with qa_feedback): reward models with F1 and trivial baselines, then supervised
           fine-tuning, then policy optimisation dense and holistic, on held-out questions. As it stands it ends within an hour on
           two cores with --jobs 2; a GPU has time for --reward-steps 80 --reward-layers 12 --qa-sft-steps 40 --qa-rollouts 20
@@ -116,18 +117,20 @@ def _listing_settings(chosen: argparse.Namespace) -> dict[str, Any]:
 
 
 def ablation(bench: Bench) -> dict[str, Any]:
-    """Part ablation: a length cost beside the listing reward, its weight swept; and each reward left out."""
+    """Part ablation: each of three rewards left out (weight 0: still measured), and the weight of the cost of words swept."""
     chosen = bench.chosen
     dataset = listing_examples(bench.folder / "listing.parquet", *chosen.parameters)
     adapter = bench.folder / "steps-sft" / "adapter"
     if not adapter.is_dir():
         adapter = bench.supervised("steps-sft", dataset, steps=chosen.sft_steps, learning_rate=2e-4)
     mixes = {
-        "names": {"names": {"source": "listing", "weight": 1.0}},
-        "names and conciseness .25": _concise(0.25),
-        "names and conciseness 1": _concise(1.0),
-        "names and conciseness 4": _concise(4.0),
-        "conciseness": {"concise": {"source": "brevity", "weight": 1.0}},
+        "all three": _mix(),
+        "without names": _mix(names=0.0),
+        "without omissions": _mix(omissions=0.0),
+        "without conciseness": _mix(concise=0.0),
+        "conciseness 1": _mix(concise=1.0),
+        "conciseness 4": _mix(concise=4.0),
+        "conciseness alone": _mix(names=0.0, omissions=0.0),
     }
     jobs = {
         name: bench.policy(
@@ -152,16 +155,28 @@ def ablation(bench: Bench) -> dict[str, Any]:
                 "conflicts": told["held_out_conflicts"],
             }
         )
-    shown = [
-        [r["mix"], r.get("reward_names_after"), r.get("reward_concise_after"), r["tokens_after"], r["perplexity_after"]]
-        for r in rows
-    ]
-    table("ablation", ["rewards", "names", "conciseness", "tokens", "perplexity"], shown)
+    table(
+        "ablation, held-out answers after training",
+        ["rewards", "names", "omissions", "conciseness", "tokens", "perplexity"],
+        [
+            [r["mix"], *(r[f"reward_{name}_after"] for name in _mix()), r["tokens_after"], r["perplexity_after"]]
+            for r in rows
+        ],
+    )
+    table(
+        "segment by segment, all three",
+        ["reward", "and", "segments", "correlation"],
+        [[*c["rewards"], c["segments"], c["correlation"]] for c in rows[0]["conflicts"]],
+    )
     return {"mixes": rows}
 
 
-def _concise(weight: float) -> dict[str, Any]:
-    return {"names": {"source": "listing", "weight": 1.0}, "concise": {"source": "brevity", "weight": weight}}
+def _mix(names: float = 1.0, omissions: float = 1.0, concise: float = 0.25) -> dict[str, Any]:
+    return {
+        "names": {"source": "names", "weight": names},
+        "omissions": {"source": "omissions", "weight": omissions},
+        "concise": {"source": "brevity", "weight": concise},
+    }
 
 
 def time_per_step(bench: Bench) -> dict[str, Any]:

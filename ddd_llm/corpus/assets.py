@@ -130,7 +130,7 @@ def document_signatures(step: Step) -> None:
     An asset of its own, so that a new batch is compared with history without reading history's text.
     """
     from ddd_llm.corpus.deduplication import sign
-    from ddd_llm.corpus.reports.dedup import report_signatures
+    from ddd_llm.corpus.reports.similar import report_signatures
 
     with step.timed("signatures"):
         report_signatures(step, sign(step))
@@ -235,13 +235,14 @@ def similar_documents(step: Step) -> None:
     An exact join without signatures, so that no pair is missed.
     """
     from ddd_llm.corpus.dedup.similar import similar_pairs
+    from ddd_llm.corpus.reports.similar import report_similar
     from ddd_llm.corpus.tables import pairs_by_id
 
-    documents = step.table("curated_documents", columns=["id", "text"])
+    documents = step.table("curated_documents", columns=["id", "source", "locator", "text"])
     with step.timed("similar pairs"):
-        pairs = pairs_by_id(similar_pairs(documents["text"], 0.5), documents["id"])
-    step.put_table("pairs", pairs)
-    step.summary |= {"documents": len(documents), "pairs": len(pairs)}
+        pairs = similar_pairs(documents["text"], 0.5)
+    step.put_table("pairs", pairs_by_id(pairs, documents["id"]))
+    report_similar(step, documents, pairs, 0.5)
 
 
 @lineage_asset(group=GROUP, owner=OWNER, kinds={"python", "html"}, inputs=["curated_documents"])

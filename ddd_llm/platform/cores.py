@@ -6,6 +6,7 @@ their own (numba, torch); this is for work that is Python, which takes one core 
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections import deque
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
+from pathlib import Path
 from typing import TypeVar
 
 import pyarrow as pa
@@ -25,6 +27,8 @@ R = TypeVar("R")
 ROWS = 1024
 """Rows of a part: enough that sending them costs little beside the work on them."""
 
+CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")
+
 _FEWEST = 12
 """Parts from which on starting processes (some seconds of imports) is worth it."""
 
@@ -32,9 +36,18 @@ _mine = threading.local()  # processes end with the thread that started them
 
 
 def cores() -> int:
-    """Cores that this process may use: its affinity, or fewer where `DDD_LLM_CORES` says so."""
+    """Cores that this process may use: its affinity, or fewer where its container's limit or `DDD_LLM_CORES` says so."""
     mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(mine, int(os.environ.get("DDD_LLM_CORES") or mine)))
+    return max(1, min(mine, _container_limit() or mine, int(os.environ.get("DDD_LLM_CORES") or mine)))
+
+
+def _container_limit() -> int | None:
+    # Control groups, version 2: microseconds of all cores, and the period that they are for.
+    try:
+        quota, period = CPU_LIMIT.read_text().split()
+        return None if quota == "max" else math.ceil(int(quota) / int(period))
+    except (OSError, ValueError, ZeroDivisionError):
+        return None  # no container, or another system
 
 
 def over_cores(work: Callable[[T], R], parts: Iterable[T], count: int, fewest: int = _FEWEST) -> Iterator[R]:

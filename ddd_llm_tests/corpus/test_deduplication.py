@@ -17,7 +17,8 @@ from ddd_llm.corpus import deduplication
 from ddd_llm.corpus.dedup.memory import deduplicate
 from ddd_llm.corpus.dedup.policy import DedupPolicy
 from ddd_llm.corpus.deduplication import SETS, deduplicate_batches, sign
-from ddd_llm.corpus.reports.dedup import report_deduplicated, report_signatures
+from ddd_llm.corpus.reports.dedup import report_deduplicated
+from ddd_llm.corpus.reports.similar import report_signatures
 from ddd_llm.corpus.schemas import GOVERNED
 from ddd_llm.platform.nodes import Expected, Node
 from ddd_llm.platform.settings import Settings, load_settings

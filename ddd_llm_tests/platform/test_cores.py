@@ -59,6 +59,20 @@ def test_rows_come_in_order_whatever_the_number_of_processes(monkeypatch: pytest
     assert os.getpid() not in {pid for _, pid in many}
 
 
+@pytest.mark.parametrize(
+    ("limit", "named", "expected"),
+    [("max 100000", "", 64), ("150000 100000", "", 2), ("400000 100000", "3", 3), ("", "", 64), ("max 100000", "0", 1)],
+)
+def test_a_containers_limit_counts(
+    limit: str, named: str, expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)))
+    monkeypatch.setattr(cores, "CPU_LIMIT", tmp_path / "cpu.max")
+    monkeypatch.setenv("DDD_LLM_CORES", named)
+    (tmp_path / "cpu.max").write_text(limit)
+    assert cores.cores() == expected
+
+
 @pytest.mark.usefixtures("two")
 def test_little_work_starts_no_process() -> None:
     assert {pid for _, pid in over_rows(partial(doubled, factor=1), TABLE)} == {os.getpid()}

@@ -1,11 +1,11 @@
-"""Pages and summaries of signatures and deduplication."""
+"""Page and summary of deduplication."""
 
 # pyarrow.compute makes its functions at import time, where no type checker sees them.
 # pyright: reportAttributeAccessIssue=false
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,17 +21,6 @@ from ddd_llm.platform.plots import histogram
 from ddd_llm.platform.report import Page
 from ddd_llm.platform.step import Step
 from ddd_llm.store.errors import Corrupt
-
-
-def report_signatures(step: Step, parts: Iterable[pa.Table]) -> None:
-    """Summary of one batch's signatures, from the names and shingle counts of its parts."""
-    documents = shingles = empty = 0
-    for part in parts:
-        rows = part.filter(pc.not_equal(part["op"], "delete"))
-        documents += len(rows)
-        shingles += pc.sum(rows["shingles"]).as_py() or 0
-        empty += pc.sum(pc.equal(rows["shingles"], 0)).as_py() or 0
-    step.summary |= {"documents": documents, "shingles": shingles, "documents_without_words": empty}
 
 
 def report_deduplicated(step: Step, decided: Sequence[Decided]) -> None:

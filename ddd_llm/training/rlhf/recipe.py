@@ -19,11 +19,12 @@ class RewardSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    source: Literal["model", "toxicity", "nontoxicity", "listing", "brevity"] = Field(
+    source: Literal["model", "toxicity", "nontoxicity", "listing", "names", "omissions", "brevity"] = Field(
         default="model",
         description="model: the reward model of this name. toxicity: how much more or less toxic each sentence makes the text. "
         "nontoxicity: 1 minus the toxicity of the whole answer, at its end. "
-        "listing: names of a list checked against the facts of the question. brevity: each clause costs .1 a word.",
+        "listing: names of a list checked against the facts of the question; names, omissions: its two parts. "
+        "brevity: each clause costs .1 a word.",
     )
     weight: float = Field(default=1.0, description="The reward is multiplied by it before rewards are added up.")
     form: Literal["sign", "standard"] = Field(

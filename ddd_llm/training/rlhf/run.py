@@ -183,14 +183,15 @@ def _policy(job: RlhfJob, base: BaseModelInfo, machine: Machine, config: Any) ->
 
 def _rewards(job: RlhfJob, base: BaseModelInfo, machine: Machine, tokenizer: Any) -> dict[str, Reward]:
     from ddd_llm.training.rlhf.brevity import brevity
-    from ddd_llm.training.rlhf.listing import listing
+    from ddd_llm.training.rlhf.listing import listing, names, omissions
     from ddd_llm.training.rlhf.model_reward import ModelReward
     from ddd_llm.training.rlhf.toxicity import HttpScorer, NonToxicity, ToxicityDelta, packaged_scorer
 
     found: dict[str, Reward] = {}
+    rules: dict[str, Reward] = {"listing": listing, "names": names, "omissions": omissions, "brevity": brevity}
     for name, spec in sorted(job.recipe.rewards.items()):
-        if spec.source in ("listing", "brevity"):
-            found[name] = {"listing": listing, "brevity": brevity}[spec.source]
+        if spec.source in rules:
+            found[name] = rules[spec.source]
         elif spec.source in TOXICITY:
             scorer = HttpScorer(spec.url) if spec.url else packaged_scorer
             found[name] = (ToxicityDelta if spec.source == "toxicity" else NonToxicity)(scorer)

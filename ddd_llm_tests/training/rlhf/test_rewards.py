@@ -16,7 +16,7 @@ from ddd_llm.feedback.segments import sentence
 from ddd_llm.training.errors import BadRecipe
 from ddd_llm.training.rlhf.brevity import brevity
 from ddd_llm.training.rlhf.figures import conflicts, distinct
-from ddd_llm.training.rlhf.listing import listing
+from ddd_llm.training.rlhf.listing import listing, names, omissions
 from ddd_llm.training.rlhf.recipe import FINE_GRAINED, RewardSpec, RlhfRecipe
 from ddd_llm.training.rlhf.rewards import Scored, on_tokens, score, totals
 from ddd_llm.training.rlhf.toxicity import HttpScorer, NonToxicity, ToxicityDelta, packaged_scorer
@@ -73,6 +73,8 @@ def test_names_of_a_list_are_checked_one_by_one() -> None:
     assert row[-1].token == len(answer.ids) - 1
     assert listing([sampled("anything", {"default": "1"})]) == [[]], "questions without such facts earn nothing"
     assert listing([sampled("It takes no parameters.", {"parameters": []})]) == [[]]
+    assert names([answer]) == [row[:-1]]
+    assert omissions([answer]) == [row[-1:]], "its two parts are rewards by themselves"
 
 
 def test_brevity_costs_a_tenth_a_word() -> None:
