@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -97,6 +98,7 @@ def _pool() -> ProcessPoolExecutor:
 
 
 def _end_with(parent: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends these
     terminate_with_parent()
     if os.getppid() != parent:  # it died while this process was starting
         os._exit(1)
