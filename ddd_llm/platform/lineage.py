@@ -23,7 +23,7 @@ from ddd_llm.store.artifact_store import ArtifactStore, open_store
 from ddd_llm.store.canonical import file_digest
 from ddd_llm.store.errors import StoreError
 from ddd_llm.store.leases import hold
-from ddd_llm.store.session import Held, Session
+from ddd_llm.store.session import Held, Session, check_diamond
 
 BATCHES = dg.DynamicPartitionsDefinition(name="batch")
 FORCE_TAG = "ddd_llm/force"
@@ -141,6 +141,7 @@ def _make(
     """Compute and commit one record under a lease."""
     name = node.name if partition is None else f"{node.name}[{partition}]"
     expected = expect(session, node, settings, partition)
+    check_diamond(session, node.name, expected.pins)  # before the work, which may take a GPU for hours
     with hold(session.store, name, [p.record for p in expected.pins]) as lease:
         step = Step(session, node, settings, expected, partition, context.log)
         try:

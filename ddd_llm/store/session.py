@@ -110,7 +110,7 @@ class Session:
             Diamond: its inputs rest on different versions of one ancestor.
             HeadMoved: another run wrote other data; this run's record is kept but is not the head.
         """
-        check_diamond(self.store, record)
+        check_diamond(self, record.asset, record.inputs)
         digest = self.store.put_record(record)
         log = self.store.head_log(record.asset, record.partition)
         expected = self._own_number(record.asset, record.partition)
@@ -156,41 +156,55 @@ def ancestors(store: ArtifactStore, pins: tuple[Pin, ...], baselines: bool = Tru
 Key = tuple[str, str | None]
 
 
-def check_diamond(store: ArtifactStore, record: Record) -> None:
-    """Refuse inputs that rest on different data of one common ancestor.
+def check_diamond(session: Session, asset: str, inputs: tuple[Pin, ...]) -> None:
+    """Refuse inputs of an asset that rest on different data of one common ancestor.
 
     Records with equal data stand for each other: if `split` was made again from a changed corpus and came out the same, a
     model trained on the earlier record of it and a suite drawn from the later one rest on the same split, and how the corpus
-    changed above it does not matter. So the question is, for each ancestor, whether one version satisfies all who read it.
+    changed above it does not matter. The later one counts too where nothing was drawn from it anew, because there was no
+    reason to. So the question is, for each ancestor, whether one version satisfies all who read it.
 
     Raises:
-        Diamond: names the ancestor nearest to the record for which there is none.
+        Diamond: names the ancestor nearest to the asset for which there is none.
     """
-    reached = ancestors(store, record.inputs, baselines=False)
+    reached = _with_equal_heads(session, ancestors(session.store, inputs, baselines=False))
     records: dict[Key, dict[str, Record]] = {}
     for digest, ancestor in reached.items():
         records.setdefault((ancestor.asset, ancestor.partition), {})[digest] = ancestor
-    parents = {key: {_key(p) for r in same.values() for p in _real(r)} for key, same in records.items()}
+    parents = {key: {_key(p) for r in same.values() for p in _real(r.inputs)} for key, same in records.items()}
     wanted: dict[Key, list[set[str]]] = {key: [] for key in records}
-    for pin in _real(record):
+    for pin in _real(inputs):
         wanted[_key(pin)].append({pin.content})
     for key in TopologicalSorter(_children(parents)).static_order():
         allowed = set.intersection(*wanted[key]) if wanted[key] else set()
         if not allowed:
             name = key[0] if key[1] is None else f"{key[0]}[{key[1]}]"
             raise Diamond(
-                f"{record.asset}: its inputs rest on two different versions of {name}. "
-                f"Materialise everything between {name} and {record.asset} again"
+                f"{asset}: its inputs rest on two different versions of {name}. "
+                f"Materialise everything between {name} and {asset} again"
             )
         _ask(wanted, [r for r in records[key].values() if r.content in allowed])
+
+
+def _with_equal_heads(session: Session, reached: dict[str, Record]) -> dict[str, Record]:
+    """Also the records that stand now with the data of one that was reached, and what these rest on."""
+    todo = list(reached.values())
+    while todo:
+        one = todo.pop()
+        head = session.head(one.asset, one.partition)
+        if head is not None and head.digest not in reached and head.record.content == one.content:
+            above = ancestors(session.store, (head.pin("input"),), baselines=False)
+            todo += [record for digest, record in above.items() if digest not in reached]
+            reached |= above
+    return reached
 
 
 def _key(pin: Pin) -> Key:
     return pin.asset, pin.partition
 
 
-def _real(record: Record) -> list[Pin]:
-    return [pin for pin in record.inputs if pin.role != BASELINE]
+def _real(inputs: tuple[Pin, ...]) -> list[Pin]:
+    return [pin for pin in inputs if pin.role != BASELINE]
 
 
 def _children(parents: dict[Key, set[Key]]) -> dict[Key, set[Key]]:
@@ -206,7 +220,7 @@ def _ask(wanted: dict[Key, list[set[str]]], readers: list[Record]) -> None:
     """Add what one asset's possible records ask of each ancestor: any of the versions that one of them was made from."""
     asked: dict[Key, set[str]] = {}
     for reader in readers:
-        for pin in _real(reader):
+        for pin in _real(reader.inputs):
             asked.setdefault(_key(pin), set()).add(pin.content)
     for key, contents in asked.items():
         wanted[key].append(contents)

@@ -14,7 +14,7 @@ from ddd_llm.store.errors import Diamond, HeadMoved, LeaseHeld, NotFound, StoreE
 from ddd_llm.store.gc import collect
 from ddd_llm.store.leases import hold, lease_log
 from ddd_llm.store.log import safe_name
-from ddd_llm.store.session import Session
+from ddd_llm.store.session import Held, Session
 from ddd_llm.store.verify import verify
 from ddd_llm_tests.store.conftest import make_record
 
@@ -99,6 +99,27 @@ def test_a_change_above_equal_data_is_no_diamond(store: ArtifactStore) -> None:
     both = make_record(store, "mixed", ["x"], (corpus.pin("input"), *direct), "r9")
     with pytest.raises(Diamond, match="corpus"):
         Session.begin(store, "r9").commit(both)
+
+
+def test_what_was_not_drawn_anew_rests_on_the_equal_data_of_now(store: ArtifactStore) -> None:
+    """corpus -> {labels -> gold, split -> model} -> report; the corpus changes, the labels come out the same, so gold stays."""
+
+    def made(name: str, value: str, *inputs: Held) -> Held:
+        run = f"run-{name}-{value}"
+        pins = tuple(one.pin("input") for one in inputs)
+        return Session.begin(store, run).commit(make_record(store, name, [value], pins, run))
+
+    before = made("corpus", "1")
+    gold = made("gold", "g", made("labels", "l", before))
+    after = made("corpus", "2")
+    model = made("model", "m", made("split", "s", after))
+    with pytest.raises(Diamond, match="corpus"):
+        made("report", "early", gold, model)
+    made("labels", "l", after)
+    made("report", "x", gold, model)
+    made("labels", "others", after)
+    with pytest.raises(Diamond, match="corpus"):
+        made("report", "late", gold, model)
 
 
 def test_an_empty_batch_leaves_the_data_what_it_was(store: ArtifactStore) -> None:
