@@ -221,21 +221,50 @@ def test_a_machines_preferences_reach_no_training_before_people_accept_them(inst
     (installation.root / "home" / "annotations" / Path(done.stdout.split(": ")[0]).name).unlink()
 
 
-def test_other_homes_with_the_same_keys_have_the_same_digests(installation: Installation, tmp_path: Path) -> None:
-    """Two machines, one key: equal bytes, because nothing of time, run or place is in an object."""
-    twin = Installation(tmp_path)
+@pytest.fixture(scope="module")
+def twin(installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    """Another home with the same files and keys."""
+    root = tmp_path_factory.mktemp("twin")
     for name in ("notes", "base", "keys", "assets"):
-        shutil.copytree(installation.root / name, tmp_path / name)
-    (tmp_path / "sources.yaml").write_bytes((installation.root / "sources.yaml").read_bytes())
+        shutil.copytree(installation.root / name, root / name)
+    (root / "sources.yaml").write_bytes((installation.root / "sources.yaml").read_bytes())
     recipe = yaml.safe_load((installation.root / "recipe.yaml").read_text())
-    recipe["base_model"]["location"] = str(tmp_path / "base")
-    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
-    twin.refresh()
+    recipe["base_model"]["location"] = str(root / "base")
+    (root / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    made = Installation(root)
+    made.refresh()
+    return made
+
+
+def test_other_homes_with_the_same_keys_have_the_same_digests(installation: Installation, twin: Installation) -> None:
+    """Two machines, one key: equal bytes, because nothing of time, run or place is in an object."""
     for asset, partition in installation.store.head_numbers():
         one, other = (Session.current(s).head(asset, partition) for s in (installation.store, twin.store))
         assert one is not None
         assert other is not None
         assert one.record.data_version == other.record.data_version, asset
+
+
+def test_a_corpus_that_changed_is_learnt_from_anew(installation: Installation, twin: Installation) -> None:
+    """A second batch reaches every model, past labels that it gives no reason to judge again."""
+    sources = yaml.safe_load((twin.root / "sources.yaml").read_text())
+    sources["sources"][0]["modules"].append("networkx.classes")
+    (twin.root / "sources.yaml").write_text(yaml.safe_dump(sources))
+    done = twin.refresh()
+    before, now = installation.store.head_numbers(), twin.store.head_numbers()
+    assert "two different versions" not in done.stdout + done.stderr
+    assert now["raw_documents", "batch-00002"] == 1
+    moved = {asset for (asset, partition), number in now.items() if number > before.get((asset, partition), number)}
+    assert {
+        "ai_preferences",
+        "preference_pairs",
+        "dpo_model",
+        "reward_models",
+        "rlhf_model",
+        "red_team_report",
+    } <= moved
+    assert {"annotator_agreement", "adjudicated_labels", "base_model"}.isdisjoint(moved)
+    assert verify(twin.store).clean
 
 
 def test_a_mistake_in_the_recipe_is_said_at_once_with_its_line(installation: Installation, tmp_path: Path) -> None:
