@@ -92,7 +92,8 @@ def judge(documents: pa.Table, policy: CurationPolicy, assets: Path = ASSETS) ->
     near: list[Near] = []
     values: list[npt.NDArray[np.float64]] = []
     for part in parts:
-        near += [(len(reasons) + row, *said) for row, *said in part.near]
+        before = len(reasons)
+        near += [(before + row, rule, passed, value, limit) for row, rule, passed, value, limit in part.near]
         reasons += part.reasons
         values.append(part.values)
     kept, decisions = _decided(documents, pa.array(reasons, pa.string()))
