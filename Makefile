@@ -9,7 +9,6 @@ UV := uv pip compile pyproject.toml --python-version 3.11 --python-platform x86_
 # Compiling every file of every package takes half as long as the rest; what is imported is compiled then, once, if Python may
 # write what it compiled. Where the surroundings forbid that, every process would compile for a quarter of a minute.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
-# Threads of numeric libraries; tests start many small processes, where more threads only fight.
 export DO_NOT_TRACK = 1
 export PYTHONDONTWRITEBYTECODE =
 
@@ -24,6 +23,7 @@ demo: $(READY) ## Set up if needed, then bring the whole lineage up to date on t
 ui: $(READY) ## Dagster, MLflow and the report pages on loopback
 	@$(BIN)/python -m ddd_llm.platform.serve
 
+# One thread: tests start many small processes, where more only fight.
 test: $(READY_DEV) ## The test suite (10 to 20 minutes on two cores)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 

@@ -51,6 +51,16 @@ class Installation:
         command = [sys.executable, "-m", "ddd_llm.automation.refresh"]
         return subprocess.run(command, env=self.environ, capture_output=True, text=True, check=False, cwd=self.root)
 
+    def copied(self, root: Path) -> Installation:
+        """The same files and keys in another home, nothing of them made yet."""
+        for name in ("notes", "base", "keys", "assets"):
+            shutil.copytree(self.root / name, root / name)
+        shutil.copyfile(self.root / "sources.yaml", root / "sources.yaml")
+        recipe = yaml.safe_load((self.root / "recipe.yaml").read_text())
+        recipe["base_model"]["location"] = str(root / "base")
+        (root / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+        return Installation(root)
+
     def call(self, *words: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", "from ddd_llm.cli import main; main()", *words]
         return subprocess.run(command, env=self.environ, capture_output=True, text=True, check=False)

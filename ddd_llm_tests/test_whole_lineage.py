@@ -224,14 +224,7 @@ def test_a_machines_preferences_reach_no_training_before_people_accept_them(inst
 @pytest.fixture(scope="module")
 def twin(installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> Installation:
     """Another home with the same files and keys."""
-    root = tmp_path_factory.mktemp("twin")
-    for name in ("notes", "base", "keys", "assets"):
-        shutil.copytree(installation.root / name, root / name)
-    (root / "sources.yaml").write_bytes((installation.root / "sources.yaml").read_bytes())
-    recipe = yaml.safe_load((installation.root / "recipe.yaml").read_text())
-    recipe["base_model"]["location"] = str(root / "base")
-    (root / "recipe.yaml").write_text(yaml.safe_dump(recipe))
-    made = Installation(root)
+    made = installation.copied(tmp_path_factory.mktemp("twin"))
     made.refresh()
     return made
 
@@ -285,11 +278,7 @@ def test_killed_at_any_moment_the_next_refresh_completes(
     installation: Installation, tmp_path: Path, moment: int
 ) -> None:
     """kill -9 of the whole process group somewhere in the run; the next one ends with the digests of an undisturbed one."""
-    hurt = Installation(tmp_path)
-    for name in ("notes", "base", "keys", "assets"):
-        shutil.copytree(installation.root / name, tmp_path / name)
-    for name in ("sources.yaml", "recipe.yaml"):
-        shutil.copyfile(installation.root / name, tmp_path / name)
+    hurt = installation.copied(tmp_path)
     command = [sys.executable, "-m", "ddd_llm.automation.refresh"]
     process = subprocess.Popen(
         command, env=hurt.environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True

@@ -99,9 +99,7 @@ def _pool() -> ProcessPoolExecutor:
 
 def _end_with(parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends these
-    terminate_with_parent()
-    if os.getppid() != parent:  # it died while this process was starting
-        os._exit(1)
+    terminate_with_parent(parent)
 
 
 def over_rows(work: Callable[[pa.Table], R], table: pa.Table, fewest: int = _FEWEST) -> Iterator[R]:

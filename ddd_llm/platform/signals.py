@@ -31,14 +31,17 @@ class StopRequest:
         self.requested = True
 
 
-def terminate_with_parent() -> None:
+def terminate_with_parent(parent: int | None = None) -> None:
     """Ask the kernel to send SIGTERM to this process when its parent dies; on other systems than Linux nothing happens.
 
     `accelerate launch` does not forward signals: without this, a killed launcher leaves a trainer behind.
+
+    Args:
+        parent: who started this process, where that one may have died before the call; else whoever is the parent now.
     """
     if not sys.platform.startswith("linux"):
         return
-    parent = os.getppid()
+    parent = parent or os.getppid()
     _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:  # it died just before the call
         os.kill(os.getpid(), signal.SIGTERM)

@@ -167,7 +167,20 @@ def check_diamond(session: Session, asset: str, inputs: tuple[Pin, ...]) -> None
     Raises:
         Diamond: names the ancestor nearest to the asset for which there is none.
     """
-    reached = _with_equal_heads(session, ancestors(session.store, inputs, baselines=False))
+    reached = ancestors(session.store, inputs, baselines=False)
+    if _unmatched(reached, inputs) is None:
+        return
+    key = _unmatched(_with_equal_heads(session, reached), inputs)
+    if key is not None:
+        name = key[0] if key[1] is None else f"{key[0]}[{key[1]}]"
+        raise Diamond(
+            f"{asset}: its inputs rest on two different versions of {name}. "
+            f"Materialise everything between {name} and {asset} again"
+        )
+
+
+def _unmatched(reached: dict[str, Record], inputs: tuple[Pin, ...]) -> Key | None:
+    """The nearest ancestor of which no version satisfies all who read it."""
     records: dict[Key, dict[str, Record]] = {}
     for digest, ancestor in reached.items():
         records.setdefault((ancestor.asset, ancestor.partition), {})[digest] = ancestor
@@ -178,16 +191,13 @@ def check_diamond(session: Session, asset: str, inputs: tuple[Pin, ...]) -> None
     for key in TopologicalSorter(_children(parents)).static_order():
         allowed = set.intersection(*wanted[key]) if wanted[key] else set()
         if not allowed:
-            name = key[0] if key[1] is None else f"{key[0]}[{key[1]}]"
-            raise Diamond(
-                f"{asset}: its inputs rest on two different versions of {name}. "
-                f"Materialise everything between {name} and {asset} again"
-            )
+            return key
         _ask(wanted, [r for r in records[key].values() if r.content in allowed])
+    return None
 
 
 def _with_equal_heads(session: Session, reached: dict[str, Record]) -> dict[str, Record]:
-    """Also the records that stand now with the data of one that was reached, and what these rest on."""
+    """With them the records that stand now with the data of one that was reached, and what these rest on."""
     todo = list(reached.values())
     while todo:
         one = todo.pop()

@@ -17,6 +17,7 @@ import pytest
 
 from ddd_llm.platform import cores
 from ddd_llm.platform.cores import ROWS, over_cores, over_rows, release
+from ddd_llm_tests.training.processes import running
 
 TABLE = pa.table({"n": range(3 * ROWS + 5), "text": ["é" * (i % 7) for i in range(3 * ROWS + 5)]})
 
@@ -116,13 +117,6 @@ def test_no_process_outlives_a_killed_parent(tmp_path: Path) -> None:
     parent.kill()
     parent.wait()
     until = time.monotonic() + 30
-    while any(_lives(pid) for pid in children) and time.monotonic() < until:
+    while any(running(int(pid)) for pid in children) and time.monotonic() < until:
         time.sleep(0.05)
-    assert not any(_lives(pid) for pid in children)
-
-
-def _lives(pid: str) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
-    except OSError:
-        return False
+    assert not any(running(int(pid)) for pid in children)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from ddd_llm.platform.signals import StopRequest
@@ -43,3 +44,11 @@ def send(number: int, kind: str, step: int | None) -> Callable[[dict[str, Any]],
             os.kill(os.getpid(), number)
 
     return at
+
+
+def running(pid: int) -> bool:
+    """Whether a process lives; one that ended and was not waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    except OSError:
+        return False

@@ -19,6 +19,7 @@ from ddd_llm.training.job import TrainingJob
 from ddd_llm.training.launch import command, environment, run_plain
 from ddd_llm.training.resume import newest
 from ddd_llm.training.worker import OUTCOME_FILE, run
+from ddd_llm_tests.training.processes import running
 from ddd_llm_tests.training.tiny import conversation, tiny_job
 
 
@@ -34,14 +35,6 @@ def descendants(pid: int) -> dict[int, str]:
             line = Path(f"/proc/{child}/cmdline").read_bytes().replace(b"\0", b" ").decode()
             found |= {child: line, **descendants(child)}
     return found
-
-
-def running(pid: int) -> bool:
-    """Whether a process lives; one that ended and was not waited for does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
-    except OSError:
-        return False
 
 
 def start(job: TrainingJob) -> subprocess.Popen[str]:
