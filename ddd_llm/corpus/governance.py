@@ -17,6 +17,7 @@ from ddd_llm.corpus.ingest import quarantine
 from ddd_llm.corpus.readers.items import Refusal
 from ddd_llm.corpus.rights.permissions import Permissions
 from ddd_llm.corpus.schemas import GOVERNED
+from ddd_llm.corpus.sources import PythonPackage
 from ddd_llm.platform.cores import over_rows
 
 _FEWEST = 64  # parts, from which on it is worth it that each process loads the recognisers for ten seconds
@@ -28,13 +29,19 @@ class Masks(Protocol):
     def apply(self, text: str) -> tuple[str, Sized]: ...
 
 
-def govern(raw: pa.Table, permissions: Permissions, pseudonymiser: Masks) -> tuple[pa.Table, pa.Table]:
+class KeyedMasks(Masks, Protocol):
+    """Tells places apart, too: another tag for another text, from which nobody without the key learns the text."""
+
+    def tag(self, text: str) -> str: ...
+
+
+def govern(raw: pa.Table, permissions: Permissions, pseudonymiser: KeyedMasks) -> tuple[pa.Table, pa.Table]:
     """Documents of one batch that may be used, their direct identifiers replaced, and those held back.
 
     Args:
         raw: one batch (`schemas.RAW`).
         permissions: sources, policy and consents as they stand on a stated day.
-        pseudonymiser: applied to text and title.
+        pseudonymiser: applied to text, title and locator.
 
     Returns:
         (`schemas.GOVERNED`, `schemas.QUARANTINE`), both in the order of `raw`; each row of `raw` is in one of them.
@@ -45,23 +52,35 @@ def govern(raw: pa.Table, permissions: Permissions, pseudonymiser: Masks) -> tup
     return pa.concat_tables([kept for kept, _ in parts]), pa.concat_tables([held_back for _, held_back in parts])
 
 
-def _govern(raw: pa.Table, permissions: Permissions, masks: Masks) -> tuple[pa.Table, pa.Table]:
+def _govern(raw: pa.Table, permissions: Permissions, masks: KeyedMasks) -> tuple[pa.Table, pa.Table]:
     kept: list[dict[str, object]] = []
     held_back: list[tuple[str, Refusal]] = []
     for row in raw.to_pylist():
         name, source = row["source"], permissions.sources.get(row["source"])
         licence = source.licence if source else None
+        place, in_place = row["locator"], 0
+        if not isinstance(source, PythonPackage):  # whose locators are names of code
+            place, in_place = _place(place, masks)
         if row["op"] == "delete":
-            kept.append({**row, "licence": licence, "identifiers": 0})
+            kept.append({**row, "locator": place, "licence": licence, "identifiers": 0})
             continue
         against = permissions.objection(name, row["locator"])
         if against is not None:
-            held_back.append((name, Refusal(row["locator"], *against)))
+            held_back.append((name, Refusal(place, *against)))
             continue
         text, in_text = masks.apply(row["text"])
-        title, in_title = masks.apply(row["title"])
-        kept.append(
-            {**row, "text": text, "title": title, "licence": licence, "identifiers": len(in_text) + len(in_title)}
-        )
+        # A document without a title has its locator for one.
+        title, in_title = masks.apply(row["title"]) if row["title"] != row["locator"] else (place, ())
+        found = len(in_text) + len(in_title) + in_place
+        kept.append({**row, "locator": place, "text": text, "title": title, "licence": licence, "identifiers": found})
     columns = {name: [row[name] for row in kept] for name in GOVERNED.names}
     return pa.table(columns, schema=GOVERNED), quarantine(held_back)
+
+
+def _place(locator: str, masks: KeyedMasks) -> tuple[str, int]:
+    """A locator without identifiers, and how many it had.
+
+    Where it had some it ends in a tag: two people's files stay two places, whatever the policy puts in place of their names.
+    """
+    masked, found = masks.apply(locator.replace("_", " "))  # Ada_Lovelace.txt names her
+    return (f"{masked}~{masks.tag(locator)}", len(found)) if found else (locator, 0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
@@ -84,6 +84,17 @@ class HfDataset(Records):
 Source = Annotated[PythonPackage | Folder | Bucket | HfDataset, Field(discriminator="kind")]
 
 
+S = TypeVar("S", bound=Governed)
+
+
+def names_differ(sources: list[S]) -> list[S]:
+    """The sources. Raises ValueError: two share a name."""
+    twice = sorted(name for name, count in Counter(source.name for source in sources).items() if count > 1)
+    if twice:
+        raise ValueError(f"two sources share the name {', '.join(twice)}: every source needs its own")
+    return sources
+
+
 class SourcesFile(BaseModel):
     """The whole of `sources.yaml`."""
 
@@ -92,13 +103,7 @@ class SourcesFile(BaseModel):
     version: Literal[1]
     sources: list[Source]
 
-    @field_validator("sources")
-    @classmethod
-    def _names_differ(cls, value: list[Source]) -> list[Source]:
-        twice = sorted(name for name, count in Counter(source.name for source in value).items() if count > 1)
-        if twice:
-            raise ValueError(f"two sources share the name {', '.join(twice)}: every source needs its own")
-        return value
+    _differ = field_validator("sources")(names_differ)
 
 
 def resolve_root(source: Source, sources_file: Path) -> Path:

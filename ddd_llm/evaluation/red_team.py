@@ -18,7 +18,8 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ddd_llm.evaluation.statistics import Delta, mcnemar_exact, paired_delta, wilson_interval
-from ddd_llm.feedback.preferences.pairs import GAPS, SafetyGap, SafetyGaps, prompt_of
+from ddd_llm.feedback.preferences.adversarial import GAPS, SafetyGap, SafetyGaps
+from ddd_llm.feedback.preferences.pairs import prompt_of
 from ddd_llm.platform.inputs import load_yaml
 from ddd_llm.platform.patterns import Patterns
 from ddd_llm.platform.settings import Settings

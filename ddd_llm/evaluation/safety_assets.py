@@ -98,7 +98,7 @@ def memorisation_check(
 def _red_team_config(settings: Settings) -> Config:
     from ddd_llm.evaluation.recipe import EvaluationRecipe
     from ddd_llm.evaluation.red_team import suites
-    from ddd_llm.feedback.preferences.pairs import GAPS
+    from ddd_llm.feedback.preferences.adversarial import GAPS
 
     decoding = load_section(settings.recipe, "evaluation", EvaluationRecipe).generation.model_dump(mode="json")
     files = [*suites(settings), settings.assets / GAPS]

@@ -15,7 +15,7 @@ import pyarrow as pa
 from ddd_llm.evaluation.memorisation import Extraction, bare_messages
 from ddd_llm.evaluation.publish import json_number
 from ddd_llm.evaluation.red_team import Attack, Closure, Rate, closures, rates
-from ddd_llm.feedback.preferences.pairs import SafetyGap
+from ddd_llm.feedback.preferences.adversarial import SafetyGap
 from ddd_llm.platform.plots import Interval, interval_plot
 from ddd_llm.platform.report import KeyFigure, Page, Sample
 from ddd_llm.platform.step import Step

@@ -48,8 +48,9 @@ def annotation_guidelines(step: Step) -> None:
 
 def _annotation_config(settings: Settings) -> Config:
     from ddd_llm.feedback.reading import feedback_files, folders
+    from ddd_llm.feedback.rights import governance_of_feedback
 
-    return {"files": digests_of(feedback_files(folders(settings)))}
+    return {"files": digests_of(feedback_files(folders(settings))), **governance_of_feedback(settings)}
 
 
 def _versions(step: Step) -> "dict[tuple[str, int], Guideline]":
@@ -86,18 +87,21 @@ def annotations(step: Step) -> None:
     """Items, labels and decisions of people: from the annotation page, Label Studio exports and JSON Lines, each label checked
     against its item and its guideline.
 
-    What cannot be kept is quarantined with file, line and reason. Labels and decisions made under an older guideline are stale
-    where the change concerns them, and are not used further on. An item that rests on a document outside the curated corpus
-    is set aside with its labels.
+    What cannot be kept is quarantined with file, line and reason, and so is what no source in `policies/feedback.yaml` gives the
+    right to learn from; personal identifiers are replaced as in documents. Labels and decisions made under an older guideline are
+    stale where the change concerns them, and are not used further on. An item that rests on a document outside the curated
+    corpus is set aside with its labels.
     """
     from ddd_llm.feedback.adjudication import standing
     from ddd_llm.feedback.documents import rest_on
     from ddd_llm.feedback.guidelines import state_of
     from ddd_llm.feedback.reading import decisions_table, feedback_files, folders, labels_table, read_feedback
     from ddd_llm.feedback.reports import report_annotations, states_table
+    from ddd_llm.feedback.rights import governors_of_feedback
 
     versions = _versions(step)
-    found = read_feedback(feedback_files(folders(step.settings)), versions)
+    rights, masks = governors_of_feedback(step.settings, step.config)
+    found = read_feedback(feedback_files(folders(step.settings)), versions, rights, masks)
     rested = rest_on(found.items.values(), step.table("curated_documents", columns=["id", "source", "locator"]))
     for item, why in sorted(rested.refused.items()):
         found.quarantine.append(("", f"item {item[:12]}", "document_not_curated", why))
@@ -117,7 +121,7 @@ def annotations(step: Step) -> None:
     step.put_table("states", states_table(states))
     step.put_table("superseded", labels_table(found.superseded))
     step.put_table("quarantine", found.quarantine_table())
-    report_annotations(step, found, {name: state for name, (state, _) in states.items()}, len(stale))
+    report_annotations(step, found, rights, {name: state for name, (state, _) in states.items()}, len(stale))
 
 
 @lineage_asset(

@@ -23,6 +23,7 @@ from ddd_llm.feedback.preferences.policy import alignment_plan
 from ddd_llm.feedback.qa_feedback import GUIDELINE, label_of, read_records, record_of, write_records
 from ddd_llm.feedback.reading import Feedback, feedback_files, folders, read_feedback
 from ddd_llm.feedback.records import line_of
+from ddd_llm.feedback.rights import rights_now
 from ddd_llm.instructions.prompts import stable_hash
 from ddd_llm.platform.inputs import InputError
 from ddd_llm.platform.settings import Settings, load_settings
@@ -36,7 +37,7 @@ SUFFIXES = (".jsonl", ".json")
 
 def _read(settings: Settings) -> tuple[Feedback, dict[tuple[str, int], Guideline]]:
     versions = load_versions(settings.assets / FOLDER)
-    return read_feedback(feedback_files(folders(settings)), versions), versions
+    return read_feedback(feedback_files(folders(settings)), versions, rights_now(settings)), versions
 
 
 def _current(versions: dict[tuple[str, int], Guideline]) -> dict[str, Guideline]:
@@ -246,7 +247,7 @@ def _from_qa_feedback(file: Path, annotator: str, versions: dict[tuple[str, int]
 
 def _take(settings: Settings, file: Path, versions: dict[tuple[str, int], Guideline], json_: bool) -> None:
     before, _ = _read(settings)
-    alone = read_feedback([*feedback_files(folders(settings)), file], versions)
+    alone = read_feedback([*feedback_files(folders(settings)), file], versions, rights_now(settings))
     refused = [row for row in alone.quarantine if row not in before.quarantine]
     gained = len(alone.labels) - len(before.labels), len(alone.items) - len(before.items)
     decisions = len(alone.decisions) - len(before.decisions)

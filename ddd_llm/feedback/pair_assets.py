@@ -1,6 +1,8 @@
 """Assets that end in what is trained on: preference pairs of every origin, and answers with their errors marked."""
 
-from ddd_llm.feedback.preferences.pairs import GAPS
+from pathlib import Path
+
+from ddd_llm.feedback.preferences.adversarial import GAPS
 from ddd_llm.feedback.steps import GROUP, OWNER, current_labels, digests_of, plan_config, plan_of
 from ddd_llm.platform.lineage import lineage_asset, lineage_check
 from ddd_llm.platform.nodes import Config
@@ -13,9 +15,11 @@ RED_TEAM = "preferences/adversarial.jsonl"
 
 
 def _pairs_config(settings: Settings) -> Config:
-    files = [settings.assets / name for name in (RED_TEAM, GAPS)]
-    config = plan_config("constructed", "qa", "held_out_share")(settings)
-    return {**config, "files": digests_of([path for path in files if path.is_file()])}
+    from ddd_llm.feedback.rights import governance_of_feedback
+
+    files = [path for name in (RED_TEAM, GAPS) if (path := settings.assets / name).is_file()]
+    config = {**plan_config("constructed", "qa", "held_out_share")(settings), "files": digests_of(files)}
+    return {**config, **governance_of_feedback(settings)} if Path(RED_TEAM).name in config["files"] else config
 
 
 PAIR_CHECKS = {
@@ -56,17 +60,17 @@ def preference_pairs(step: Step) -> None:
     from ddd_llm.feedback.constructed import construct
     from ddd_llm.feedback.labels import PreferenceValue
     from ddd_llm.feedback.pair_reports import report_pairs
+    from ddd_llm.feedback.preferences.adversarial import SafetyGaps, from_red_team
     from ddd_llm.feedback.preferences.pairs import (
-        SafetyGaps,
         from_constructed,
         from_judge,
         from_people,
-        from_red_team,
         merge,
         settled_preferences,
     )
     from ddd_llm.feedback.preferences.qa import examine
     from ddd_llm.feedback.reading import items_of
+    from ddd_llm.feedback.rights import governors_of_feedback
     from ddd_llm.feedback.splits import Splits
     from ddd_llm.platform.inputs import load_yaml
 
@@ -80,7 +84,7 @@ def preference_pairs(step: Step) -> None:
     red_team = step.settings.assets / RED_TEAM
     if red_team.is_file():
         gaps = load_yaml(step.settings.assets / GAPS, SafetyGaps)
-        adversarial, refused = from_red_team(red_team, gaps, splits)
+        adversarial, refused = from_red_team(red_team, gaps, splits, *governors_of_feedback(step.settings, step.config))
         pairs += adversarial
     acceptance = json.loads(step.store.read_bytes(step.held("ai_preferences").record.files["acceptance.json"]))
     judged = step.table("ai_preferences", "judged")

@@ -24,7 +24,9 @@ from ddd_llm.feedback.labels import (
     LabelSchema,
     moment,
 )
+from ddd_llm.feedback.masking import Masks, without_identifiers
 from ddd_llm.feedback.records import Adjudication, Entry, checked, entry_of
+from ddd_llm.feedback.rights import FileRights
 from ddd_llm.platform.settings import Settings
 from ddd_llm.store.canonical import canonical_json
 
@@ -56,6 +58,7 @@ class Feedback:
         decisions: at most one per item and guideline version.
         quarantine: (file, place, reason, detail) of what could not be kept.
         passed_over: counts of what is no label (predictions, drafts, cancelled annotations, repeated entries).
+        identifiers: how many personal identifiers and secrets were replaced in what items show.
     """
 
     items: dict[str, Item] = field(default_factory=dict)
@@ -64,6 +67,7 @@ class Feedback:
     decisions: list[Adjudication] = field(default_factory=list)
     quarantine: list[tuple[str, str, str, str]] = field(default_factory=list)
     passed_over: dict[str, int] = field(default_factory=dict)
+    identifiers: int = 0
 
     def items_table(self) -> pa.Table:
         """ITEMS_SCHEMA, by id."""
@@ -132,28 +136,51 @@ def feedback_files(folders: Iterable[Path]) -> list[Path]:
     ]
 
 
-def read_feedback(files: Iterable[Path], versions: Mapping[tuple[str, int], Guideline]) -> Feedback:
+def read_feedback(
+    files: Iterable[Path],
+    versions: Mapping[tuple[str, int], Guideline],
+    rights: FileRights | None = None,
+    masks: Masks | None = None,
+) -> Feedback:
     """Read files: `.jsonl` as lines of `records`, `.json` as Label Studio exports.
 
+    Args:
+        files: in the order in which they are read.
+        versions: guidelines by name and version.
+        rights: judges each line; one that may not be learned from is quarantined with the reason. None: all may.
+        masks: replaces identifiers in every text, before labels are checked. None: nothing is replaced.
+
     A label is checked against its item and against the schema of the guideline version it was made under. Reasons of quarantine
-    are those of `LabelError`, and unknown_item, unknown_guideline, annotator_twice, decided_twice, unreadable_file,
-    adjudicator_is_annotator, not_an_adjudicator.
+    are those of `LabelError` and of `FileRights`, and unknown_item, unknown_guideline, annotator_twice, decided_twice,
+    unreadable_file, adjudicator_is_annotator, not_an_adjudicator.
     """
     found = Feedback()
+    entries = [(path.name, place, entry) for path in files for place, entry in _permitted(path, found, rights)]
+    if masks is not None:
+        entries, found.identifiers = without_identifiers(entries, masks)
     labels: list[tuple[str, str, Label]] = []
     decisions: list[tuple[str, str, Adjudication]] = []
-    for path in files:
-        for place, entry in _entries(path, found):
-            if isinstance(entry, Item):
-                # The same item in two files may differ in what is not shown (gold, slice): the first one stands.
-                found.items.setdefault(entry.id, entry)
-            elif isinstance(entry, Label):
-                labels.append((path.name, place, entry))
-            else:
-                decisions.append((path.name, place, entry))
+    for name, place, entry in entries:
+        if isinstance(entry, Item):
+            # The same item in two files may differ in what is not shown (gold, slice): the first one stands.
+            found.items.setdefault(entry.id, entry)
+        elif isinstance(entry, Label):
+            labels.append((name, place, entry))
+        else:
+            decisions.append((name, place, entry))
     _keep_labels(found, labels, versions)
     _keep_decisions(found, decisions, versions)
     return found
+
+
+def _permitted(path: Path, found: Feedback, rights: FileRights | None) -> Iterable[tuple[str, Entry]]:
+    """(place, entry) of what in a file may be used; the rest is quarantined."""
+    for place, entry in _entries(path, found):
+        against = rights and rights.against(path, place)
+        if against:
+            found.quarantine.append((path.name, place, *against))
+        else:
+            yield place, entry
 
 
 def _entries(path: Path, found: Feedback) -> Iterable[tuple[str, Entry]]:

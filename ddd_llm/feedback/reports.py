@@ -18,6 +18,7 @@ from ddd_llm.feedback.guidelines import Guideline
 from ddd_llm.feedback.labels import Item, Label
 from ddd_llm.feedback.measures import Measured, confusion_table
 from ddd_llm.feedback.reading import Feedback
+from ddd_llm.feedback.rights import FileRights
 from ddd_llm.platform.report import KeyFigure, Page, Sample
 from ddd_llm.platform.step import Step
 
@@ -61,7 +62,9 @@ def report_guidelines(step: Step, guidelines: Mapping[str, Guideline], objection
     step.put_report(page.html())
 
 
-def report_annotations(step: Step, feedback: Feedback, states: Mapping[str, str], stale_decisions: int) -> None:
+def report_annotations(
+    step: Step, feedback: Feedback, rights: FileRights, states: Mapping[str, str], stale_decisions: int
+) -> None:
     """Summary and page of what was read. `states`: label id -> current, stale or unknown_version."""
     reasons = Counter(feedback.quarantine_table()["reason"].to_pylist())
     origins = Counter(label.origin for label in feedback.labels)
@@ -76,11 +79,15 @@ def report_annotations(step: Step, feedback: Feedback, states: Mapping[str, str]
         "quarantined": sum(reasons.values()),
         "quarantined_by_reason": dict(sorted(reasons.items())),
         "passed_over": feedback.passed_over,
+        "identifiers_replaced": feedback.identifiers,
     }
     page = Page("annotations", "Items, labels and decisions, and what could not be kept")
     warn_of_demo(page, list(origins))
     figures = [("items", len(feedback.items)), ("labels", len(feedback.labels)), ("quarantined", sum(reasons.values()))]
+    figures.append(("identifiers replaced", feedback.identifiers))
     page.key_figures([KeyFigure(name, f"{count:,}") for name, count in figures])
+    page.heading("Whose words these are, and on what ground they are used")
+    page.table(["source", "owner", "licence", "ground", "lines used", "lines held back"], rights.table())
     page.heading("Labels by guideline, version and annotator")
     counts = Counter((x.guideline, x.guideline_version, x.annotator, states[x.id]) for x in feedback.labels)
     page.table(

@@ -73,7 +73,7 @@ def test_a_language_that_could_not_be_told_is_no_slice() -> None:
     assert slices(table([("s", "und", "x"), ("s", "de", "x")]))["language"].to_pylist() == [None, "de"]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.text(alphabet="aeb.! \n", min_size=0, max_size=120), min_size=1, max_size=5))
 def test_readability_is_flesch_kincaid(texts: list[str]) -> None:
     """Against a count by regular expressions; texts beside each other do not run into each other."""
@@ -90,7 +90,7 @@ def test_readability_is_flesch_kincaid(texts: list[str]) -> None:
     assert sliced["readability"].to_pylist() == expected
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(1, 300), st.integers(1, 300), st.data())
 def test_intervals_are_statsmodels(n: int, m: int, data: st.DataObject) -> None:
     from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
@@ -158,7 +158,7 @@ def test_a_language_dropped_by_policy_is_no_disparity_of_languages_but_of_source
     assert by_slice(slice_rates(table(rows), made, strict))["language", "es"]["verdict"] == "kept less"
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), min_size=1, max_size=60))
 def test_rates_are_a_plain_count(rows: list[tuple[str, bool]]) -> None:
     documents = table([(source, "en", "Text.") for source, _ in rows])

@@ -103,7 +103,7 @@ def dropped_by(text: str) -> set[str]:
     return found
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(texts)
 def test_each_published_rule_is_the_papers(text: str) -> None:
     expected = dropped_by(text)
@@ -117,7 +117,7 @@ def test_the_strategy_crosses_every_limit() -> None:
     sides: dict[str, set[bool]] = {name: set() for name in PUBLISHED}
     samples: list[str] = ["Many words of the text. " * 30_000]
 
-    @settings(max_examples=400, deadline=None, database=None, derandomize=True)
+    @settings(max_examples=400, database=None, derandomize=True)
     @given(texts)
     def collect(text: str) -> None:
         samples.append(text)
@@ -179,7 +179,6 @@ def test_javascript_and_policy_lines_bound_the_share_of_lines() -> None:
     assert policy.reason(Document("Read on.\nOur Privacy Policy tells more.")) == "policy_lines"
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from("abcd"), max_size=40), st.integers(1, 10))
 def test_grams_are_equal_where_their_words_are(letters: list[str], n: int) -> None:
     numbers = Document(" ".join(letters)).grams(n).tolist()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -9,8 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ddd_llm.corpus.dedup.state import fold
 from ddd_llm.corpus.governance import govern
+from ddd_llm.corpus.policies import privacy_policy
+from ddd_llm.corpus.privacy.policy import Action, PrivacyPolicy
+from ddd_llm.corpus.privacy.pseudonyms import Pseudonymiser
 from ddd_llm.corpus.schemas import GOVERNED, QUARANTINE, RAW
+from ddd_llm.platform.settings import load_settings
 from ddd_llm_tests.corpus.rights.builders import EMailMask, permissions, whole
 
 MASK = EMailMask()
@@ -85,3 +91,50 @@ def test_identifiers_are_replaced_in_text_and_title_and_counted() -> None:
 def test_an_empty_batch_stays_empty() -> None:
     kept, held_back = govern(raw(), PERMISSIONS, MASK)
     assert (kept.num_rows, held_back.num_rows) == (0, 0)
+
+
+@pytest.mark.parametrize("action", [Action.PSEUDONYMISE, Action.MASK])
+def test_people_in_locators_do_not_pass_and_their_places_stay_apart(action: Action, tmp_path: Path) -> None:
+    names = [
+        "letters/ada@example.org.md",
+        "letters/bob@example.org.md",
+        "letters/Ada_Lovelace/1.md",
+        "letters/plain_1.md",
+    ]
+    (tmp_path / "people.csv").write_text("name\nAda Lovelace\n")
+    policy = PrivacyPolicy.model_validate(
+        {
+            **privacy_policy(load_settings({})).model_dump(mode="json"),
+            "actions": {"EMAIL": action, "PERSON": action},
+            "subjects": ["people.csv"],
+        }
+    )
+    masks = Pseudonymiser(b"k" * 32, policy, tmp_path)
+
+    def governed(*rows: tuple[str, str]) -> pa.Table:
+        made = raw(*[("fine", op, None if op == "delete" else f"text of {n}") for n, (_, op) in enumerate(rows)])
+        places = pa.array([place for place, _ in rows])
+        made = made.set_column(RAW.get_field_index("locator"), RAW.field("locator"), places)
+        return govern(made, PERMISSIONS, masks)[0]
+
+    first = governed(*[(name, "add") for name in names])
+    places = first["locator"].to_pylist()
+    assert len(set(places)) == 4
+    assert not any(name in place.lower() for place in places for name in ("ada", "lovelace", "bob", "example.org"))
+    assert places[3] == names[3]
+    assert first["identifiers"].to_pylist() == [1, 1, 1, 0]
+    later = governed((names[0], "update"), (names[1], "delete"))
+    assert later["locator"].to_pylist() == places[:2]
+    gone, *stay = fold([first, later])[0].to_pylist()
+    assert gone is not None and stay[0] is not None and stay[1:] == [None, None]
+
+
+def test_a_title_that_was_the_locator_is_its_governed_form_and_held_back_places_name_nobody() -> None:
+    made = raw(("fine", "add", "text"), ("no_licence", "add", "text"))
+    place = pa.array(["jane@example.org"] * 2)
+    for name in ("locator", "title"):
+        made = made.set_column(RAW.get_field_index(name), RAW.field(name), place)
+    kept, held_back = govern(made, PERMISSIONS, MASK)
+    (row,) = kept.to_pylist()
+    assert row["locator"] == row["title"] == held_back["locator"][0].as_py()
+    assert "jane" not in row["locator"]

@@ -32,7 +32,6 @@ def table(state: States) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=CURRENT)
 
 
-@settings(deadline=None)
 @given(st.lists(states, min_size=1, max_size=6))
 def test_folding_the_deltas_gives_the_current_state(sequence: list[States]) -> None:
     state: States = {}
@@ -44,7 +43,6 @@ def test_folding_the_deltas_gives_the_current_state(sequence: list[States]) -> N
         assert delta(state, table(current)).num_rows == 0
 
 
-@settings(deadline=None)
 @given(states, states)
 def test_a_delta_says_only_what_changed_in_a_fixed_order(before: States, after: States) -> None:
     batch = delta(before, table(after))
@@ -63,7 +61,6 @@ def test_a_delta_says_only_what_changed_in_a_fixed_order(before: States, after: 
         assert (row["text"] is None) == gone
 
 
-@settings(deadline=None)
 @given(states, states)
 def test_places_that_are_named_as_unchanged_are_as_good_as_their_rows(before: States, after: States) -> None:
     same = {place for place, identity in after.items() if before.get(place) == identity}
@@ -71,7 +68,6 @@ def test_places_that_are_named_as_unchanged_are_as_good_as_their_rows(before: St
     assert delta(before, table(rest), unchanged=same).equals(delta(before, table(after)))
 
 
-@settings(deadline=None)
 @given(states, states, st.sets(st.sampled_from(["a", "b"])))
 def test_what_an_unread_source_held_stays(before: States, after: States, unread: set[str]) -> None:
     after = {place: identity for place, identity in after.items() if place[0] not in unread}
@@ -134,7 +130,7 @@ def test_reading_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     assert first[1].equals(second[1])
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(good=st.lists(st.booleans(), max_size=12), cut=st.booleans())
 def test_every_record_is_kept_or_refused(tmp_path_factory: pytest.TempPathFactory, good: list[bool], cut: bool) -> None:
     root = tmp_path_factory.mktemp("records")

@@ -63,7 +63,7 @@ def recount(given_rows: list[tuple[str | None, ...]], edges: dict[str, list[int]
     }
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(rows)
 def test_profile_is_a_plain_count(given_rows: list[tuple[str | None, ...]]) -> None:
     found = profile(table(given_rows))

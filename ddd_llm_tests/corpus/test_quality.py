@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -128,7 +128,6 @@ texts = st.sampled_from(
 ) | st.text(max_size=200)
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from("st"), st.sampled_from([DOCSTRING, "text/plain"]), st.just("en"), texts), max_size=12
@@ -160,7 +159,6 @@ def test_every_document_is_kept_or_has_one_reason(rows: list[tuple[str, str, str
     assert all(row["share"] == row["dropped"] / totals[row["source"]] for row in rates)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.just("s"), st.just("text/plain"), st.just("en"), texts), min_size=1, max_size=6))
 def test_measures_explain_every_decision(rows: list[tuple[str, str, str, str]]) -> None:
     found = judge(table(rows), POLICY)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ddd_llm.corpus.rows import Rows, gather
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=40))
 def test_rows_cut_back_are_gone_whatever_was_flushed(steps: list[tuple[int, bool]]) -> None:
     schema = pa.schema([pa.field("n", pa.int64())])
@@ -26,7 +26,7 @@ def test_rows_cut_back_are_gone_whatever_was_flushed(steps: list[tuple[int, bool
     assert rows.table()["n"].to_pylist() == expected
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.integers(1, 5), max_size=6), st.data())
 def test_rows_are_gathered_as_arrow_takes_them(sizes: list[int], data: st.DataObject) -> None:
     schema = pa.schema([pa.field("n", pa.int64(), nullable=False), pa.field("t", pa.string())])

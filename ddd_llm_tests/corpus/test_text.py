@@ -6,7 +6,7 @@ import unicodedata
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ddd_llm.corpus.text import composed, language, normalise, refuse_reason
@@ -34,7 +34,6 @@ def test_blanks_inside_stay() -> None:
     assert normalise("\n \n  code  \n\n    more \n\n") == "  code  \n\n    more"
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.none() | st.text(st.characters(exclude_categories=("Cs",)) | st.sampled_from("e\u0301\u1100\u1161")))
 )

@@ -100,7 +100,7 @@ PARTS = st.sampled_from(["delta", "low", "mde", "retention", "champion"])
 
 
 @given(PARTS, st.sampled_from([math.nan, -math.inf]))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_a_number_that_is_none_never_passes(part: str, bad: float) -> None:
     result = RESULT
     whole = result.comparison("base")
@@ -128,7 +128,7 @@ SCORES = st.sampled_from([0.0, 0.3, 0.5, 1.0])
 
 
 @given(st.lists(st.tuples(SCORES, SCORES, SCORES, st.integers(0, 9)), min_size=2, max_size=40), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_better_answer_never_turns_a_pass_into_a_failure(
     rows: list[tuple[float, float, float, int]], data: st.DataObject
 ) -> None:
@@ -146,7 +146,7 @@ def test_a_better_answer_never_turns_a_pass_into_a_failure(
     st.floats(0.01, 1),
     st.floats(0.01, 1),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_looser_policy_never_turns_a_pass_into_a_failure(name: str, one: float, other: float) -> None:
     tight, loose = (POLICY.model_copy(update={name: value}) for value in sorted((one, other)))
     assert decide(RESULT, loose).passed or not decide(RESULT, tight).passed

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -38,7 +38,6 @@ def examples(count: int) -> pa.Table:
     return pa.Table.from_pylist(rows)
 
 
-@settings(deadline=None)
 @given(
     st.integers(1, 200),
     st.lists(st.floats(0.01, 0.99), max_size=4, unique=True),

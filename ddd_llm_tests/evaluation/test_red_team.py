@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -23,7 +23,7 @@ from ddd_llm.evaluation.red_team import (
     read_attacks,
     suites,
 )
-from ddd_llm.feedback.preferences.pairs import GAPS, SafetyGaps
+from ddd_llm.feedback.preferences.adversarial import GAPS, SafetyGaps
 from ddd_llm.platform.inputs import load_yaml
 from ddd_llm.platform.settings import load_settings
 
@@ -75,7 +75,6 @@ def test_an_attack_in_two_suites_is_asked_once_and_stays_found(tmp_path: Path) -
     assert [a.found for a in read_attacks([other, one], ["leaked-secret"])] == [True, False]
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["a", "b", "c"]), st.booleans(), st.booleans()), min_size=1, max_size=40))
 def test_rates_and_closures_add_up(rows: list[tuple[str, bool, bool]]) -> None:
     attacks = [attack(i, gap=gap) for i, (gap, _, _) in enumerate(rows)]

@@ -89,7 +89,7 @@ def test_strata_remove_the_spread_between_them() -> None:
         paired_delta([0, 0], [1, 1], clusters=["m", "m"], strata=["x", "y"])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(UNIT, UNIT, st.integers(0, 5)), min_size=1, max_size=30))
 def test_interval_is_ordered_mirrored_and_does_not_depend_on_hash_or_order(
     rows: list[tuple[float, float, int]],
@@ -103,7 +103,7 @@ def test_interval_is_ordered_mirrored_and_does_not_depend_on_hash_or_order(
     assert there.delta == pytest.approx(there.mean_b - there.mean_a, abs=1e-9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(UNIT, UNIT, st.integers(0, 5)), min_size=1, max_size=30), st.integers(0, 29), UNIT)
 def test_a_better_item_never_lowers_a_bound(rows: list[tuple[float, float, int]], place: int, gain: float) -> None:
     a, b, groups = ([row[i] for row in rows] for i in range(3))
@@ -127,7 +127,7 @@ def test_nothing_to_compare_is_not_a_number_and_bad_values_are_refused() -> None
 
 
 @given(st.integers(0, 60), st.integers(0, 60))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_mcnemar_is_the_binomial_test(only_a: int, only_b: int) -> None:
     p = mcnemar_exact(only_a, only_b)
     expected = scipy.stats.binomtest(only_a, only_a + only_b).pvalue if only_a + only_b else 1.0
@@ -136,7 +136,7 @@ def test_mcnemar_is_the_binomial_test(only_a: int, only_b: int) -> None:
 
 
 @given(st.integers(0, 80), st.integers(1, 80))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_wilson_agrees_with_statsmodels(right: int, n: int) -> None:
     right = min(right, n)
     theirs = proportion_confint(right, n, method="wilson")
@@ -174,7 +174,6 @@ def test_holm_of_nothing_is_nothing() -> None:
     assert holm([]) == []
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 60), min_size=4, max_size=4).filter(any))
 def test_paired_proportions_mirror_and_hold_the_difference(cells: list[int]) -> None:
     both, only_a, only_b, neither = cells

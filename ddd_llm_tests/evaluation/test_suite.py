@@ -63,7 +63,7 @@ def test_tasks_share_evenly_and_a_small_task_gives_what_it_has() -> None:
     assert all("-test-" in i for i in suite["id"].to_pylist())
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.lists(
         st.tuples(st.integers(0, 999), st.sampled_from("abcd"), st.sampled_from(["open_book", "closed_book"])),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -48,7 +48,6 @@ def test_an_empty_answer_has_no_tone() -> None:
     assert table["broken"].to_pylist() == [[], []]
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_every_score_lies_between_0_and_1(answer: str) -> None:
     score = POLICY.score(answer)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ddd_llm.feedback.effort import efforts, validated_share
@@ -26,7 +26,6 @@ def test_unsettled_and_untimed_labels_are_paid_for_too() -> None:
     assert efforts(made, [])[0].per_settled is None and efforts([], []) == []
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0, 1e4), min_size=1, max_size=12), st.integers(1, 5))
 def test_time_is_conserved(seconds: list[float], count: int) -> None:
     one = item()

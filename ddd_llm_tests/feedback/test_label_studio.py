@@ -22,7 +22,7 @@ from ddd_llm_tests.feedback.samples import SCHEMAS, VERSIONS, guideline, item, i
 CURRENT = {f"by-{kind}": "1" for kind in SCHEMAS}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(data=st.data())
 def test_a_round_trip_loses_nothing(data: st.DataObject) -> None:
     shown = data.draw(st.lists(items(), min_size=1, max_size=3, unique_by=lambda i: i.id))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ddd_llm.feedback.label_rules import check_label, splits_character
@@ -16,7 +16,6 @@ from ddd_llm.feedback.records import entry_of, line_of
 from ddd_llm_tests.feedback.samples import SCHEMAS, item, items, label, labels
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_valid_labels_pass_and_come_back_from_lines_and_tables(data: st.DataObject) -> None:
     of = data.draw(items())

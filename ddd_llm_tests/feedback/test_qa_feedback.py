@@ -76,7 +76,7 @@ def test_comparisons_that_were_decided() -> None:
     assert comparisons_of(read) == [("Paris.", ANSWER), (ANSWER, "Lyon."), ("Paris.", "Lyon."), ("Paris.", "Lyon.")]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(
         st.lists(st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_size=9), min_size=1, max_size=4),
@@ -114,7 +114,7 @@ def test_a_label_of_ours_goes_out_and_comes_back() -> None:
 PASSAGES = st.text(st.sampled_from("ab \n."), max_size=30)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(data=st.data(), passage=st.none() | PASSAGES)
 def test_whatever_was_cited_is_found_again(data: st.DataObject, passage: str | None) -> None:
     """The item is the same one; a citation that begins and ends at spaces is exact, and any other is covered."""

@@ -130,7 +130,7 @@ def test_files_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
     assert reasons(found) == ["invalid_json", "wrong_shape", "unreadable_file"]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_nothing_is_lost_in_tables(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     shown = data.draw(st.lists(items(), min_size=1, max_size=4, unique_by=lambda i: i.id))

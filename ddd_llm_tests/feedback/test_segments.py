@@ -64,7 +64,7 @@ def test_clauses() -> None:
         segmenter("word")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(texts, st.sampled_from(list(SEGMENTERS)), st.data())
 def test_ends_fall_on_the_last_token_of_their_last_character(text: str, name: str, data: st.DataObject) -> None:
     encoded = TOKENIZER(text, add_special_tokens=False, return_offsets_mapping=True)

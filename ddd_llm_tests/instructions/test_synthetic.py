@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -77,7 +77,6 @@ def test_what_is_kept_of_what_was_written(text: str, reason: str | None) -> None
     assert why == reason and (pair is None) == (reason is not None)
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_no_text_breaks_the_check_and_what_is_kept_stands_in_the_passage(text: str) -> None:
     for written in (text, f"Question: {text}?\nAnswer: {text}."):

@@ -76,7 +76,7 @@ def test_hostile_text_stays_text(text: str) -> None:
 
 
 @given(st.text(max_size=60))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_any_text_stays_text(text: str) -> None:
     _check(text)
     _everywhere(text).encode("utf-8")

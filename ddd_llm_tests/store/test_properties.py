@@ -52,7 +52,7 @@ class Crashing(LocalBackend):
 Action = tuple[str, int, int]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(
         st.tuples(st.sampled_from(["write", "crash", "race", "read"]), st.integers(0, 3), st.integers(0, 8)),
@@ -113,7 +113,7 @@ def test_two_processes_writing_one_asset_lose_nothing(store: ArtifactStore) -> N
     assert verify(store).clean
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(position=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7), which=st.integers(0, 10**6))
 def test_a_flipped_bit_anywhere_is_found(position: float, bit: int, which: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -171,7 +171,6 @@ def test_canonical_json_refuses_nan() -> None:
         digest_value(float("nan"))
 
 
-@settings(deadline=None)
 @given(rows=st.lists(st.text(), max_size=20), cut=st.integers(0, 20))
 def test_parquet_bytes_do_not_depend_on_chunks_or_metadata(rows: list[str], cut: int) -> None:
     whole = pa.table({"text": pa.array(rows, pa.string())})

@@ -24,7 +24,7 @@ def problems(draw: st.DrawFn) -> dict[str, int | list[int]]:
 
 
 @given(problems())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_every_plan(problem: dict) -> None:
     plan = plan_batches(**problem)
     assert len(plan.batches) == problem["batches"]

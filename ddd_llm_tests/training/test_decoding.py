@@ -35,7 +35,7 @@ def plain(model: Any, prompt: list[int], stops: frozenset[int]) -> list[int]:
 
 
 @given(prompts=PROMPTS, times=st.lists(st.integers(1, 3), min_size=4, max_size=4), data=st.data())
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_each_answer_is_what_its_prompt_alone_gives(model: Any, prompts: Any, times: Any, data: Any) -> None:
     with torch.inference_mode():
         alone = [plain(model, prompt, frozenset()) for prompt in prompts]

@@ -25,7 +25,7 @@ def answer_of(encoded: Any) -> str:
 
 
 @given(TEXT, TEXT)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_loss_is_on_the_answer_and_nothing_else(question: str, answer: str) -> None:
     messages = parse_messages(conversation(question, answer))
     encoded = encode("x", messages, TOKENIZER, 4_000)

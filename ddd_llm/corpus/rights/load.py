@@ -57,9 +57,15 @@ def rights_config(settings: Settings, today: date | None = None, sources: Sequen
         InputError: a file that does not say what it must, or a list or register that is not there.
     """
     files = _read(settings, sources)
-    consents, approvals = files.register.consents, files.policy.licences.approvals
-    days = [day for one in (*consents, *approvals) for day in one.days()]
-    return _config(settings, files, last_change(days, today or datetime.now(UTC).date()))
+    return _config(settings, files, _as_of(files, today))
+
+
+def permissions_now(
+    settings: Settings, today: date | None = None, sources: Sequence[Governed] | None = None
+) -> Permissions:
+    """The permissions as they stand, where no record is made of them. Arguments and errors as `rights_config`."""
+    files = _read(settings, sources)
+    return _permissions(files, _as_of(files, today))
 
 
 def permissions_of(
@@ -76,6 +82,16 @@ def permissions_of(
     changed = sorted(name for name, value in now.items() if config.get(name) != value)
     if changed:
         raise InputError(f"{', '.join(changed)}: changed while the run began; run again")
+    return _permissions(files, as_of)
+
+
+def _as_of(files: _Files, today: date | None) -> date | None:
+    consents, approvals = files.register.consents, files.policy.licences.approvals
+    days = [day for one in (*consents, *approvals) for day in one.days()]
+    return last_change(days, today or datetime.now(UTC).date())
+
+
+def _permissions(files: _Files, as_of: date | None) -> Permissions:
     lists = {name: _list(name, text) for name, text in files.lists.items()}
     outs = OptOuts(files.policy.opt_out.user_agents, lists, files.robots, files.sources)
     return Permissions(files.sources, files.policy, files.register, as_of, outs)

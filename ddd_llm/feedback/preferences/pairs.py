@@ -8,21 +8,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ddd_llm.feedback.constructed import Planted
-from ddd_llm.feedback.labels import Item, LabelError
-from ddd_llm.feedback.records import checked
+from ddd_llm.feedback.labels import Item
 from ddd_llm.feedback.splits import Splits, part
 from ddd_llm.instructions.prompts import compose
 from ddd_llm.store.canonical import canonical_json, digest
-
-GAPS = "preferences/safety-gaps.yaml"
-"""The declared gaps, below the folder of assets."""
 
 PAIRS_SCHEMA = pa.schema(
     [
@@ -56,44 +50,6 @@ class Merged:
     ties: dict[str, int]
 
 
-class SafetyGap(BaseModel):
-    """Something the model is known to do wrong under attack."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    id: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
-    description: str = Field(min_length=1)
-    severity: int = Field(ge=1, le=4, description="1 nuisance, 2 misleading, 3 harm to systems, 4 harm to people.")
-
-
-class SafetyGaps(BaseModel):
-    """The declared gaps, `assets/preferences/safety-gaps.yaml`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    gaps: tuple[SafetyGap, ...]
-
-    @field_validator("gaps")
-    @classmethod
-    def _ids_differ(cls, gaps: tuple[SafetyGap, ...]) -> tuple[SafetyGap, ...]:
-        if len({gap.id for gap in gaps}) != len(gaps):
-            raise ValueError("two gaps share an id")
-        return gaps
-
-
-class AdversarialPair(BaseModel):
-    """A red-team prompt with an answer to prefer and one to avoid. `author` says who wrote it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    gap: str
-    prompt: str = Field(min_length=1)
-    passage: str | None = None
-    chosen: str = Field(min_length=1)
-    rejected: str = Field(min_length=1)
-    author: str = Field(min_length=1)
-
-
 def pair_id(prompt: str, chosen: str, rejected: str) -> str:
     """Digest of what a pair says."""
     return digest(canonical_json([prompt, chosen, rejected]))
@@ -124,7 +80,7 @@ def from_people(adjudicated: pa.Table, items: Mapping[str, Item], splits: Splits
         chosen, rejected = (item.responses[i] for i in order)
         component, split = splits.of(item)
         pairs.append(
-            _pair(
+            pair(
                 prompt_of(item.passage, item.prompt),
                 chosen,
                 rejected,
@@ -147,37 +103,10 @@ def settled_preferences(adjudicated: pa.Table) -> dict[str, str]:
     return {row["item_id"]: json.loads(row["value"])["preferred"] for row in rows if row["kind"] == "preference"}
 
 
-def from_red_team(path: Path, gaps: SafetyGaps, splits: Splits) -> tuple[list[Pair], list[dict[str, str]]]:
-    """Adversarial pairs of a JSON Lines file, and quarantine rows: invalid_adversarialpair, invalid_json, undeclared_gap.
-
-    Raises:
-        OSError: the file cannot be read.
-    """
-    declared = {gap.id for gap in gaps.gaps}
-    pairs, refused = [], []
-    for number, line in enumerate(path.read_bytes().splitlines(), 1):
-        try:
-            found = checked(AdversarialPair, json.loads(line))
-            if found.gap not in declared:
-                raise LabelError("undeclared_gap", f"{found.gap} is none of the declared gaps")
-        except LabelError as error:
-            refused.append(_refused("adversarial", f"{path.name}:{number}", error.reason, str(error)))
-            continue
-        except (ValueError, RecursionError):
-            refused.append(_refused("adversarial", f"{path.name}:{number}", "invalid_json", "no JSON value"))
-            continue
-        prompt = prompt_of(found.passage, found.prompt)
-        component = digest(prompt.encode())[:32]
-        more = {"gap": found.gap, "annotators": [found.author], "component": component}
-        split = splits.side(component)
-        pairs.append(_pair(prompt, found.chosen, found.rejected, "adversarial", split=split, **more))
-    return pairs, refused
-
-
 def from_constructed(planted: Iterable[Planted]) -> list[Pair]:
     """Pairs whose order a program proved: the right answer over its harmed copy."""
     return [
-        _pair(
+        pair(
             p.prompt,
             p.right,
             p.harmed,
@@ -214,13 +143,13 @@ def from_judge(
         people = (settled or {}).get(row["item_id"], row["preferred"])
         if people != row["preferred"]:
             detail = f"the judge prefers the {row['preferred']}, people say {people}"
-            refused.append(_refused("rlaif", row["item_id"], "overruled_by_people", detail))
+            refused.append(refused_row("rlaif", row["item_id"], "overruled_by_people", detail))
             continue
         item = items[row["item_id"]]
         chosen, rejected = item.responses if row["preferred"] == "first" else item.responses[::-1]
         component, split = splits.of(item)
         pairs.append(
-            _pair(
+            pair(
                 prompt_of(item.passage, item.prompt),
                 chosen,
                 rejected,
@@ -235,13 +164,15 @@ def from_judge(
     return pairs, refused
 
 
-def _pair(prompt: str, chosen: str, rejected: str, origin: str, **more: Any) -> Pair:
+def pair(prompt: str, chosen: str, rejected: str, origin: str, **more: Any) -> Pair:
+    """A row of PAIRS_SCHEMA; what is not given is null or empty."""
     empty = {"annotators": [], "label_ids": [], "source_ids": []}
     known = {"id": pair_id(prompt, chosen, rejected), "prompt": prompt, "chosen": chosen, "rejected": rejected}
     return {**dict.fromkeys(PAIRS_SCHEMA.names), **empty, **known, "origins": [origin], **more}
 
 
-def _refused(origin: str, place: str, reason: str, detail: str) -> dict[str, str]:
+def refused_row(origin: str, place: str, reason: str, detail: str) -> dict[str, str]:
+    """A row of QUARANTINE_SCHEMA."""
     return {"origin": origin, "place": place, "reason": reason, "detail": detail}
 
 
@@ -256,7 +187,7 @@ def merge(pairs: Iterable[Pair], refused: Iterable[dict[str, str]] = (), ties: d
     by_id: dict[str, Pair] = {}
     for pair in sorted(pairs, key=lambda p: (p["id"], p["origins"])):
         if pair["chosen"] == pair["rejected"]:
-            rows.append(_refused(pair["origins"][0], pair["id"], "same_answers", "both answers are the same"))
+            rows.append(refused_row(pair["origins"][0], pair["id"], "same_answers", "both answers are the same"))
         elif (other := by_id.get(pair["id"])) is not None:
             by_id[pair["id"]] = _united(other, pair)
         else:
@@ -265,12 +196,12 @@ def merge(pairs: Iterable[Pair], refused: Iterable[dict[str, str]] = (), ties: d
     for pair in by_id.values():
         if pair_id(pair["prompt"], pair["rejected"], pair["chosen"]) in by_id:
             detail = "the same two answers are preferred the other way round, too"
-            rows.append(_refused(pair["origins"][0], pair["id"], "contradiction", detail))
+            rows.append(refused_row(pair["origins"][0], pair["id"], "contradiction", detail))
         else:
             sound.append(pair)
     kept, conflict = part(sound)
     detail = "its prompt, or a document of it, is held out"
-    rows += [_refused(pair["origins"][0], pair["id"], "split_conflict", detail) for pair in conflict]
+    rows += [refused_row(pair["origins"][0], pair["id"], "split_conflict", detail) for pair in conflict]
     return Merged(
         pa.Table.from_pylist(kept, schema=PAIRS_SCHEMA),
         pa.Table.from_pylist(sorted(rows, key=lambda r: tuple(r.values())), schema=QUARANTINE_SCHEMA),

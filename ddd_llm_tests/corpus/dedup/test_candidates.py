@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from itertools import pairwise
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ddd_llm.corpus.dedup.candidates import group
@@ -17,7 +17,6 @@ def keys(draw: st.DrawFn, most: int) -> np.ndarray:
     return np.array([[draw(few) for _ in range(3)] for _ in range(rows)], np.uint64).reshape(rows, 3)
 
 
-@settings(deadline=None)  # the first call compiles
 @given(st.lists(keys(4), max_size=3), keys(8), st.integers(1, 3), st.data())
 def test_groups_are_those_of_a_dictionary(history: list[np.ndarray], batch: np.ndarray, least: int, data) -> None:
     rows = np.array(

@@ -18,7 +18,7 @@ from ddd_llm_tests.corpus.dedup.strategies import similar_texts, small_text, tri
 POLICY = DedupPolicy()
 
 
-@settings(deadline=None, max_examples=60)  # the first call compiles
+@settings(max_examples=60)  # the first call compiles
 @given(st.lists(similar_texts() | small_text | tricky_text, max_size=14), st.randoms(use_true_random=False))
 def test_decides_as_in_memory_whatever_the_ids(
     tmp_path_factory: pytest.TempPathFactory, texts: list[str], shuffler

@@ -71,7 +71,7 @@ def decide_from(tables: list[pa.Table], earlier: list[pa.Table]) -> list[pa.Tabl
     return decided
 
 
-@settings(deadline=None, max_examples=80)  # the first call compiles
+@settings(max_examples=80)  # the first call compiles
 @given(batches, st.integers(1, 3))
 @example([[("t", "6", "add", "a")], [("t", "6", "delete", "")], [("t", "6", "add", "a")]], 2)  # deleted, then back
 def test_taking_up_equals_deciding_anew(contents: list[list[tuple[str, str, str, str]]], known: int) -> None:
@@ -116,7 +116,6 @@ def test_decided_anew_when_a_leader_goes() -> None:
     assert [(r["verdict"], r["reason"]) for r in anew[0].to_pylist()] == [("kept", None), ("dropped", "superseded")]
 
 
-@settings(deadline=None)  # the first call compiles
 @given(st.lists(similar_texts() | small_text, min_size=1, max_size=12), st.data())
 def test_sets_come_from_files_and_joined_sources_as_they_went_in(texts: list[str], data: st.DataObject) -> None:
     sets = shingle_sets(pa.array(texts), 5)

@@ -39,7 +39,7 @@ def dropped(result: DedupResult) -> list[dict]:
     return [row for row in result.decisions.to_pylist() if row["verdict"] == "dropped"]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(documents, st.sampled_from([0.5, 0.8, 1.0]))
 def test_every_drop_is_verified_and_every_row_counted(table: pa.Table, threshold: float) -> None:
     result = run(table, exhaustive(threshold=threshold))
@@ -63,7 +63,6 @@ def test_every_drop_is_verified_and_every_row_counted(table: pa.Table, threshold
             assert row["jaccard"] == set_similarity(text_of[row["id"]], text_of[row["kept_id"]]) >= threshold
 
 
-@settings(deadline=None)  # the first call compiles
 @given(documents)
 def test_is_the_greedy_leader(table: pa.Table) -> None:
     result = run(table, exhaustive())
@@ -83,7 +82,6 @@ def test_is_the_greedy_leader(table: pa.Table) -> None:
             leaders.append(row)
 
 
-@settings(deadline=None)  # the first call compiles
 @given(documents, st.randoms(use_true_random=False), st.integers(1, 3))
 def test_rows_chunks_and_threads_change_nothing(table: pa.Table, shuffler: random.Random, threads: int) -> None:
     expected = run(table, threads=1)
@@ -97,7 +95,6 @@ def test_rows_chunks_and_threads_change_nothing(table: pa.Table, shuffler: rando
     assert result.decisions.sort_by(keys).equals(expected.decisions.sort_by(keys))
 
 
-@settings(deadline=None)  # the first call compiles
 @given(documents)
 def test_history_stays(table: pa.Table) -> None:
     history = table.filter(pc.equal(table["batch"], "b1"))

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ddd_llm.corpus.dedup.shingles import content_keys, shingle_hashes
@@ -22,7 +22,6 @@ def rows(texts: pa.Array, ngram: int) -> list[list[int]]:
     return [part.tolist() for part in np.split(hashes, starts[1:-1])] if len(texts) else []
 
 
-@settings(deadline=None)  # the first call compiles
 @given(st.lists(tricky_text | small_text, max_size=8), st.integers(1, 7))
 def test_kernel_finds_the_defined_hashes(texts: list[str], ngram: int) -> None:
     assert rows(pa.array(texts, pa.string()), ngram) == [defined(text, ngram) for text in texts]
@@ -50,7 +49,6 @@ def test_other_types_are_refused() -> None:
         shingle_hashes(pa.array([1]), 5)
 
 
-@settings(deadline=None)  # the first call compiles
 @given(st.lists(st.binary(max_size=40), max_size=5))
 @example([b"a\xe0\x80\xb0b", b"a\xf0\x80\x80\xb0b", b"\xe0\x80\xb0"])
 def test_malformed_bytes_separate_words_and_stay_inside_their_text(raw: list[bytes]) -> None:

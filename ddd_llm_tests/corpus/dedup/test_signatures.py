@@ -14,7 +14,6 @@ from ddd_llm.corpus.dedup.words import minhash_hash, shingle, shingle_hash
 from ddd_llm_tests.corpus.dedup.strategies import set_similarity, similar_texts, tricky_text
 
 
-@settings(deadline=None)  # the first call compiles
 @given(
     texts=st.lists(tricky_text, max_size=4),
     num_perm=st.sampled_from([4, 64, 128]),
@@ -35,7 +34,7 @@ def test_datasketch_agrees(texts: list[str], num_perm: int, seed: int, ngram: in
         assert own.tolist() == list(dict.fromkeys(shingle_hash(piece) for piece in pieces))
 
 
-@settings(deadline=None, max_examples=50)  # the first call compiles
+@settings(max_examples=50)  # the first call compiles
 @given(similar_texts(), similar_texts())
 def test_estimate_through_datasketch(one: str, other: str) -> None:
     config = SignatureConfig()
@@ -52,7 +51,6 @@ def test_text_without_tokens() -> None:
     assert made.shingles.tolist() == [0, 0, 0]
 
 
-@settings(deadline=None)  # the first call compiles
 @given(st.lists(tricky_text, max_size=12), st.integers(0, 12), st.integers(1, 4))
 def test_threads_and_chunks_change_nothing(texts: list[str], cut: int, threads: int) -> None:
     array = pa.array(texts, pa.string())

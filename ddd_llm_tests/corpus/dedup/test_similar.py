@@ -4,7 +4,7 @@ from itertools import combinations
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ddd_llm.corpus.dedup import similar
@@ -19,7 +19,6 @@ def brute_force(texts: list[str], threshold: float, ngram: int) -> list[tuple[in
     return [pair for pair in pairs if pair[2] >= threshold]
 
 
-@settings(deadline=None)  # the first call compiles
 @given(corpora, st.sampled_from([0.1, 0.3, 0.5, 2 / 3, 0.8, 1.0]), st.integers(1, 6), st.integers(1, 3))
 def test_finds_exactly_the_similar_pairs(texts: list[str], threshold: float, ngram: int, threads: int) -> None:
     with pytest.MonkeyPatch.context() as patch:

@@ -55,7 +55,7 @@ def decided(batches: list[pa.RecordBatch], policy: DedupPolicy) -> pa.Table:
     return pa.Table.from_batches(found)
 
 
-@settings(max_examples=50, deadline=None)  # the first call compiles
+@settings(max_examples=50)  # the first call compiles
 @given(documents, policies, st.randoms(use_true_random=False))
 def test_components_apart_are_the_local_decisions(
     table: pa.Table, policy: DedupPolicy, shuffler: random.Random
@@ -76,7 +76,7 @@ def test_components_apart_are_the_local_decisions(
     assert not any(found["clash"].to_pylist())
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(documents, st.integers(1, 9))
 def test_sketches_do_not_depend_on_batches(table: pa.Table, size: int) -> None:
     whole, cut = sketched(table, DedupPolicy(), 1000), sketched(table, DedupPolicy(), size)

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ddd_llm.corpus.filters.document import DOCSTRING
@@ -19,7 +19,6 @@ FEW = BoilerplatePolicy(more_than_documents=2, least_sources=1, least_characters
 texts = st.text("aAbÉ中 \n\n\n\t\u00a0\u2003\u3000\u2028\u0085\x1c\x01\U0001f680", max_size=40)
 
 
-@settings(deadline=None)
 @given(st.lists(texts, max_size=6))
 def test_kernel_finds_the_paragraphs_of_the_definition(found: list[str]) -> None:
     values, sizes, rows, places = hashes(pa.array(found, pa.large_string()))
@@ -39,7 +38,6 @@ PARAGRAPHS = [
 ]
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.lists(st.sampled_from(PARAGRAPHS), min_size=1, max_size=5), max_size=9),
     st.sampled_from(["first", "none"]),

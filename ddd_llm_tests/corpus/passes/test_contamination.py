@@ -34,7 +34,6 @@ def pairs(items: list[str], texts: list[str], **fields: object) -> dict[tuple[in
     return {(r, i): c for r, i, c in zip(rows.tolist(), found.tolist(), counts.tolist(), strict=True)}
 
 
-@settings(deadline=None)
 @given(st.lists(st.text(max_size=30), max_size=5))
 def test_tokens_are_those_of_the_definition(texts: list[str]) -> None:
     texts = [text.translate({0x130: "I", 0x3A3: "S"}) for text in texts]
@@ -59,7 +58,7 @@ def distance(item: list[str], text: list[str]) -> int:
     return min(cost)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.lists(small, min_size=1, max_size=5), st.lists(small, max_size=5), st.sampled_from([0.1, 0.5, 1.0]))
 def test_against_plain_python(items: list[str], texts: list[str], share: float) -> None:
     found = pairs(items, texts, least_share=share, least_words=1)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ddd_llm.corpus.passes import blocks
@@ -95,7 +95,6 @@ def test_few_documents_hold_no_trigger(count: int) -> None:
     assert verdict(outcome.found)[0]
 
 
-@settings(deadline=None)
 @given(st.lists(st.text("aB1_é中🚀 \n.(<>", max_size=30), max_size=4))
 def test_tokens_and_words(texts: list[str]) -> None:
     seen = scan(pa.array(texts, pa.large_string()))

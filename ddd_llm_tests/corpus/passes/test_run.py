@@ -48,7 +48,7 @@ def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(bodies=st.lists(st.lists(st.sampled_from(PARTS), max_size=4), max_size=12))
 def test_in_is_kept_and_dropped(assets: Path, bodies: list[list[str]]) -> None:
     table = documents(["\n\n".join(body) for body in bodies]).append_column(

@@ -74,7 +74,7 @@ def test_without_the_extra_the_cure_is_named(monkeypatch: pytest.MonkeyPatch) ->
         drop_semantic_duplicates(documents([UNRELATED]), SemanticPolicy())
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.integers(1, 9), st.sampled_from([0.5, 0.8, 0.95]))
 def test_leaders_as_a_plain_loop_finds_them(seed: int, count: int, block: int, threshold: float) -> None:
     random = np.random.default_rng(seed)

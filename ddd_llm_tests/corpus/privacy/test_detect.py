@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ddd_llm.corpus.privacy.detect import Detector
@@ -121,7 +121,6 @@ texts = st.lists(
 ).map("".join)
 
 
-@settings(deadline=None)
 @given(texts)
 def test_whatever_presidio_finds_by_form_is_covered(text: str) -> None:
     """The recognisers themselves, on the whole text and without our gates, are the judge."""
@@ -149,7 +148,6 @@ finds = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(finds)
 def test_settled_finds_cover_all_without_overlap_and_the_strongest_names_its_place(given: list[Found]) -> None:
     settled = settle(given)
@@ -177,7 +175,6 @@ def test_disguised_spellings_are_found(text: str) -> None:
     assert DETECTOR.find(text)
 
 
-@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_folding_keeps_places(text: str) -> None:
     folded, places = fold(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ddd_llm.corpus.privacy.detect import Detector
@@ -98,7 +98,6 @@ def test_a_word_beside_a_number_is_evidence(text: str, masked: str) -> None:
     assert PSEUDONYM.sub("*", MASK.apply(text)[0]) == masked
 
 
-@settings(deadline=None)
 @given(texts)
 @example("SSN 123-45-6789 " + "x" * 50 + " 123-45-6780")
 @example("phone: phone: +44 20 7946 0958 0490 75 40 81")
@@ -108,7 +107,6 @@ def test_applying_twice_changes_nothing(text: str) -> None:
     assert find(masked) == []
 
 
-@settings(deadline=None)
 @given(texts)
 def test_places_are_those_of_the_text_given_and_the_rest_is_untouched(text: str) -> None:
     masked, replaced = MASK.apply(text)
@@ -120,7 +118,6 @@ def test_places_are_those_of_the_text_given_and_the_rest_is_untouched(text: str)
     assert re.fullmatch(rebuilt + re.escape(text[last:]), masked, re.DOTALL)
 
 
-@settings(deadline=None)
 @given(identifiers, identifiers)
 def test_one_identifier_has_one_pseudonym_per_key(one: str, other: str) -> None:
     again, other_key = Pseudonymiser(b"k" * 32), Pseudonymiser(b"q" * 32)

@@ -8,7 +8,7 @@ import random
 import string
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ddd_llm.corpus.privacy.pseudonyms import Pseudonymiser
@@ -58,7 +58,6 @@ PLANTED = {
 
 
 @pytest.mark.parametrize("kind", PLANTED)
-@settings(deadline=None)
 @given(
     seed=st.integers(0, 10_000),
     before=st.sampled_from(["", "x ", "see:\n", "(", "é\u200b "]),

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ddd_llm.corpus.privacy.policy import PrivacyPolicy
@@ -93,7 +93,6 @@ names = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(names, st.sampled_from(["{}", "to {}.", "x, {}; y"]))
 def test_a_declared_name_never_survives(name: list[str], frame: str) -> None:
     from ddd_llm.corpus.privacy.subjects import Subject

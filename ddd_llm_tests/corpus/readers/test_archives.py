@@ -80,7 +80,7 @@ def test_an_archive_cut_anywhere_is_held_back_whole(tmp_path: Path, name: str) -
         assert held_back["offset"].to_pylist() == [end]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(name=st.sampled_from(sorted(PACKED)), place=st.floats(0, 0.999), bit=st.integers(0, 7))
 def test_a_flipped_bit_never_gives_other_text(
     tmp_path_factory: pytest.TempPathFactory, name: str, place: float, bit: int

@@ -43,7 +43,7 @@ def test_text_in_a_legacy_charset_comes_in_right_and_is_told(tmp_path: Path, nam
     assert [reason for _, reason in reasons(held_back)] == ["charset_detected"] * 5
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.sampled_from(sorted(SAMPLES)), st.integers(0, 60), st.integers(1, 60))
 def test_a_detected_charset_never_gives_other_text(name: str, start: int, length: int) -> None:
     text = SAMPLES[name][start : start + length]

@@ -8,7 +8,7 @@ import io
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ddd_llm.corpus.readers.delimited import split_rows
@@ -18,7 +18,6 @@ from ddd_llm_tests.corpus.helpers import read_folder, reasons, texts
 cells = st.text(st.sampled_from('ab",\n\r\t é'), max_size=6)
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(cells, min_size=2, max_size=4), max_size=6), st.integers(1, 7), st.sampled_from([",", "\t"]))
 def test_rows_are_those_that_python_wrote_whatever_the_blocks(rows: list[list[str]], step: int, mark: str) -> None:
     sink = io.StringIO()
@@ -31,7 +30,6 @@ def test_rows_are_those_that_python_wrote_whatever_the_blocks(rows: list[list[st
     assert [row.data for row in found] == [data[row.offset : row.offset + row.size] for row in found]
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=60), st.integers(1, 20))
 def test_any_bytes_are_cut_into_rows_without_loss(data: bytes, limit: int) -> None:
     found = list(split_rows([data], ",", limit))

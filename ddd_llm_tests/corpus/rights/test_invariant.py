@@ -249,7 +249,7 @@ def through(world: dict[str, Any]) -> tuple[list[pa.Table], pa.Table, pa.Table, 
     return governed, kept, curated, build_dataset(made.table, curated, pairs, config, batches=names).table
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(worlds())
 def test_no_row_without_live_permission_reaches_a_training_set(world: dict[str, Any]) -> None:
     known = {source["name"]: source for source in world["sources"]}

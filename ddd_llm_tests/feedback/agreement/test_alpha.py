@@ -73,7 +73,7 @@ tables = st.lists(
 ).map(lambda units: {name: [unit[i] for unit in units] for i, name in enumerate("ABC")})
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(table=tables, level=st.sampled_from(LEVELS))
 def test_alpha_is_its_definition(table: dict[str, list[int | None]], level: Level) -> None:
     rows = rows_of(table)
@@ -86,7 +86,7 @@ def test_alpha_is_its_definition(table: dict[str, list[int | None]], level: Leve
         assert found == pytest.approx(expected, abs=1e-9)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(table=tables, seed=st.integers(0, 99))
 def test_order_of_rows_and_names_of_annotators_do_not_matter(table: dict[str, list[int | None]], seed: int) -> None:
     rows = rows_of(table)

@@ -58,7 +58,7 @@ def test_fleiss_published_example() -> None:
     assert fleiss(Ratings.from_rows(rows[:-1], many_annotators=True)) is None  # one label fewer on one item
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(st.lists(st.sampled_from(["", "x", "y", "z"]), min_size=4, max_size=4), min_size=1, max_size=10).filter(
         lambda units: any(sum(v != "" for v in unit) >= 2 for unit in units)

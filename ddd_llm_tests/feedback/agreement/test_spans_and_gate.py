@@ -28,7 +28,7 @@ def texts(annotations: list[list[list[tuple[int, int, str]]]]) -> list[Marked]:
     ]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.lists(annotation, min_size=2, max_size=3), min_size=1, max_size=4), st.sampled_from([None, *KINDS]))
 def test_span_alpha_is_alpha_over_characters(annotations: list, kind: str | None) -> None:
     rows = [

@@ -120,7 +120,7 @@ def test_verdicts_are_read_as_they_are_written(text: str, answer: str) -> None:
     assert read_verdict(text) == answer
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(batch=st.integers(20, 400), aql=st.floats(0.02, 0.15), gap=st.floats(0.1, 0.4))
 def test_the_plan_keeps_both_risks_and_no_smaller_one_does(batch: int, aql: float, gap: float) -> None:
     policy = AcceptancePolicy(aql=aql, ltpd=aql + gap)
@@ -148,7 +148,7 @@ def test_the_operating_characteristic_falls() -> None:
         AcceptancePolicy(aql=0.3, ltpd=0.2)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(sizes=st.lists(st.integers(1, 30), min_size=1, max_size=4), size=st.integers(0, 60), seed=st.text(max_size=3))
 def test_the_sample_is_of_its_size_and_every_stratum_is_in_it(sizes: list[int], size: int, seed: str) -> None:
     strata = {f"{name}-{i}": str(name) for name, count in enumerate(sizes) for i in range(count)}

@@ -13,16 +13,14 @@ from hypothesis import strategies as st
 from ddd_llm.feedback.adjudication import AdjudicationPolicy, adjudicate
 from ddd_llm.feedback.constructed import Planted
 from ddd_llm.feedback.labels import SpansValue
+from ddd_llm.feedback.preferences.adversarial import SafetyGap, SafetyGaps, from_red_team
 from ddd_llm.feedback.preferences.judge import JUDGED_SCHEMA
 from ddd_llm.feedback.preferences.pairs import (
     PAIRS_SCHEMA,
     Pair,
-    SafetyGap,
-    SafetyGaps,
     from_constructed,
     from_judge,
     from_people,
-    from_red_team,
     merge,
     pair_id,
     settled_preferences,
@@ -104,7 +102,7 @@ def test_feedback_falls_where_the_dataset_has_its_documents() -> None:
 answers = st.sampled_from("abcd")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(answers, answers, st.sampled_from("pq"), st.sampled_from(["people", "rlaif"])), max_size=20))
 def test_every_pair_is_kept_or_counted(given_: list[tuple[str, str, str, str]]) -> None:
     pairs = [pair(*row, split=Splits(0.5).side(row[2])) for row in given_]

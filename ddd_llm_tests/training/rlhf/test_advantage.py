@@ -27,7 +27,7 @@ def ragged(shape: tuple[int, int], seed: int) -> tuple[torch.Tensor, torch.Tenso
     return rewards, values, (torch.arange(shape[1]) < lengths).float()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(SIZES, st.integers(0, 10_000), st.floats(0.5, 1.0), st.floats(0.0, 1.0))
 def test_advantages_are_torchrls(shape: tuple[int, int], seed: int, gamma: float, lam: float) -> None:
     from torchrl.objectives.value.functional import generalized_advantage_estimate
@@ -48,7 +48,7 @@ def test_advantages_are_torchrls(shape: tuple[int, int], seed: int, gamma: float
         assert not found[row, n:].any(), "nothing is learnt from padding"
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(SIZES, st.integers(0, 10_000))
 def test_without_discount_an_advantage_is_what_is_still_to_come(shape: tuple[int, int], seed: int) -> None:
     """With gamma = lambda = 1 the estimate is the sum of the rewards to come minus the value."""
@@ -58,7 +58,7 @@ def test_without_discount_an_advantage_is_what_is_still_to_come(shape: tuple[int
     assert found.numpy() == pytest.approx(((to_come - values) * mask).numpy(), abs=1e-4)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(SIZES, st.integers(0, 10_000), st.booleans())
 def test_whitening_is_numpys(shape: tuple[int, int], seed: int, keep_mean: bool) -> None:
     values, _, mask = ragged(shape, seed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ddd_llm.training.rlhf.recipe import RlhfRecipe
@@ -20,7 +20,6 @@ def scores(values: list[tuple[int, int]]) -> Scores:
     return dict(zip(("names", "short"), rows, strict=True))
 
 
-@settings(deadline=None)
 @given(
     st.integers(1, 4).flatmap(
         lambda n: st.tuples(

@@ -25,7 +25,7 @@ from ddd_llm_tests.training.rlhf.samples import TOKENIZER, fixed, sampled
 TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")) | st.sampled_from(". \n"), max_size=40)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(TEXTS, st.integers(0, 5))
 def test_offsets_cover_the_text_in_order(text: str, cut: int) -> None:
     """Also where the answer stops in the middle of a character: tokens of this tokenizer are bytes."""
@@ -87,7 +87,7 @@ def by_length(texts: Sequence[str]) -> list[float]:
     return [min(1.0, sum(map(ord, text)) % 97 / 97) if text else 0.0 for text in texts]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(TEXTS, min_size=1, max_size=4))
 def test_toxicity_deltas_telescope(texts: list[str]) -> None:
     """Their sum is minus the toxicity of the whole answer, whatever the sentences and the scorer."""
