@@ -39,6 +39,7 @@ _GENERIC = tuple(
 )
 _SILENT_SOURCE = re.compile(
     rf"\b{_SOURCE}(?: \w+){{0,5}} (?:does|do|did) not (?:\w+ )?(?:{_LACKS}|say|give|state|explain|tell)\b"
+    rf"|\b{_SOURCE}(?: \w+){{0,3}} (?:says?|tells?|gives?|states?) (?:nothing|no)\b|\bnot (?:\w+ )?{_STATED} here\b"
     rf"|\bnot (?:\w+ )?{_STATED} (?:in|by|within|anywhere in) (?:the |this |its |that )?(?:\w+ ){{0,3}}{_SOURCE}\b"
 )
 _NOT = re.compile(r"\b(is|are|does|do|did|was|were|has|have|had|could|would|should|will|can)n't\b")

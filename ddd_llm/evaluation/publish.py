@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from ddd_llm.evaluation.delta import BASE, CHAMPION, TUNED, DeltaResult
 from ddd_llm.evaluation.gate import GateVerdict
+from ddd_llm.evaluation.refusals import refusal_rates
 from ddd_llm.evaluation.report import delta_page, delta_plot
 from ddd_llm.evaluation.suite import CLOSED_BOOK
 from ddd_llm.platform.step import Step
@@ -43,6 +44,11 @@ def publish(
         },
     )
     step.summary |= _summary(result, verdict)
+    step.summary["refusals_by_category"] = {
+        rates.category: f"{rates.refused}; look-alikes {rates.over_refused}"
+        for rates in refusal_rates(suite, result)
+        if rates.model == TUNED
+    }
     step.put_picture("difference", delta_plot(result))
     step.put_report(delta_page(suite, answers, result, verdict))
 

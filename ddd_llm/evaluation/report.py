@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from ddd_llm.evaluation.delta import BASE, CHAMPION, Comparison, DeltaResult
 from ddd_llm.evaluation.gate import GateVerdict
+from ddd_llm.evaluation.refusals import Rate, refusal_rates
 from ddd_llm.evaluation.suite import CLOSED_BOOK, OPEN_BOOK
 from ddd_llm.platform.plots import Interval, interval_plot, paired_bars
 from ddd_llm.platform.report import KeyFigure, Page, Sample
@@ -77,6 +78,7 @@ def delta_page(suite: pa.Table, answers: Mapping[str, pa.Table], result: DeltaRe
     page.callout(title, [_marked(reason.passed, reason.sentence) for reason in verdict.reasons], passed=verdict.passed)
     if result.comparison(BASE) is not None:
         _slice(page, result, OPEN_BOOK)
+        _refusals(page, suite, result)
     if result.comparison(BASE, CLOSED_BOOK) is not None:
         _slice(page, result, CLOSED_BOOK)
     _flips(page, suite, answers, result)
@@ -182,6 +184,27 @@ def _summaries(page: Page, result: DeltaResult, slice_: str) -> None:
             row = [name, f"{s.correct} of {s.n}", interval, f"{s.facts_right} of {s.facts_expected}", s.facts_invented]
             rows.append([*row, refused, f"{s.over_refusals} of {s.answerable}", s.cut_off])
     page.table(columns, rows, caption="Each model alone: items right as a whole, single facts, refusals")
+
+
+def _refusals(page: Page, suite: pa.Table, result: DeltaResult) -> None:
+    rows = [
+        [r.category.replace("_", " "), r.model, _share_of(r.refused), _share_of(r.over_refused)]
+        for r in refusal_rates(suite, result)
+    ]
+    if rows:
+        page.heading("Refusals by category")
+        page.paragraph(
+            "What the passage does not tell must be refused. Beside it the benign look-alikes: questions in the same words "
+            "on the same passages that it does answer."
+        )
+        page.table(["category", "model", "refused", "look-alikes refused"], rows)
+
+
+def _share_of(rate: Rate) -> str:
+    if not rate.n:
+        return "none asked"
+    low, high = rate.interval
+    return f"{rate} ({low:.2f} to {high:.2f})"
 
 
 def _flips(page: Page, suite: pa.Table, answers: Mapping[str, pa.Table], result: DeltaResult) -> None:

@@ -20,6 +20,8 @@ deterministic.
   not fit.
 - `unknown_parameter`: `function`, `parameter`. Correct when the answer refuses, and does not state a default all the
   same.
+- `unknown_object`: `object`. Correct when the answer refuses.
+- `undescribed_parameter`: `parameter`. Correct when the answer refuses, and does not deny that there is such a parameter.
 
 Reciting the passage, which holds the facts, is no answer: an answer of more than `MAX_WORDS` words, or one that repeats
 the passage's signature line, is never correct, and its score shrinks in proportion or by half.
@@ -71,6 +73,9 @@ _DEFAULT_WORD = re.compile(r"\bdefault(?:s|ed)?\b", re.IGNORECASE)
 _VALUE_FIRST = re.compile(r"\b(?:by|(?:is|as) (?:the|its|a)) default\b", re.IGNORECASE)
 _STATES_DEFAULT = re.compile(
     r"\bdefaults to (?!no\b)|\bdefault(?: value)?(?: (?:of|for|in) \S+){0,2} (?:is|=) (?!not\b|no\b|required)"
+)
+_DENIES_IT = re.compile(
+    r"\bno (?:such |parameter|argument)|\bnot (?:exist|have|take|accept)\b|\bnot an? (?:\w+ )?(?:parameter|argument)"
 )
 _NO_PARAMETERS = re.compile(
     r"\b(?:no|zero|without(?: any)?) (?:\w+ ){0,2}(?:parameters?|arguments?|inputs?)|\bnot (?:\w+ )?any(?: \w+)? "
@@ -172,11 +177,11 @@ def _set_score(expected: set[str], claimed: set[str]) -> Score:
 
 def _default_value(facts: Mapping[str, Any], answer: str) -> Score:
     expected, parameter, function = facts["default"], facts["parameter"], facts["function"]
-    if _over_refuses(answer, parameter, "") and not (expected is None and _NO_DEFAULT.search(normalise(answer))):
+    told = expected is None and (_NO_DEFAULT.search(normalise(answer)) is not None or source_is_silent(answer))
+    if _over_refuses(answer, parameter, "") and not told:
         return _over_refusal(1)
     claims = _value_claims(answer, parameter, function)
     if expected is None:
-        told = _NO_DEFAULT.search(normalise(answer)) is not None or source_is_silent(answer)
         right = told and _STATES_DEFAULT.search(normalise(answer)) is None
         return Score(float(right), 1, int(right), int(not right and bool(claims)), False, False, right)
     if not claims:
@@ -230,13 +235,28 @@ def _example(facts: Mapping[str, Any], answer: str) -> Score:
 
 
 def _unknown_parameter(facts: Mapping[str, Any], answer: str) -> Score:
-    refused = is_refusal(answer, facts["parameter"]) or source_is_silent(answer)
+    refused = _refuses(answer, facts["parameter"])
     right = refused and _STATES_DEFAULT.search(normalise(answer)) is None
     return Score(float(right), 1, int(right), int(not right and bool(answer.strip())), True, refused, right)
 
 
+def _unknown_object(facts: Mapping[str, Any], answer: str) -> Score:
+    refused = _refuses(answer, facts["object"])
+    return Score(float(refused), 1, int(refused), int(not refused and bool(answer.strip())), True, refused, refused)
+
+
+def _undescribed_parameter(facts: Mapping[str, Any], answer: str) -> Score:
+    refused = _refuses(answer, facts["parameter"])
+    right = refused and _DENIES_IT.search(normalise(answer)) is None
+    return Score(float(right), 1, int(right), int(not right and bool(answer.strip())), True, refused, right)
+
+
 def _over_refuses(answer: str, parameter: str | None, reference: str) -> bool:
-    return is_refusal(answer, parameter) and not is_refusal(reference, parameter)
+    return _refuses(answer, parameter) and not _refuses(reference, parameter)
+
+
+def _refuses(answer: str, name: str | None) -> bool:
+    return is_refusal(answer, name) or source_is_silent(answer)
 
 
 def _over_refusal(expected: int) -> Score:
@@ -252,4 +272,6 @@ _SCORERS: Mapping[str, Callable[[Mapping[str, Any], str], Score]] = {
     "raises": _raises,
     "example": _example,
     "unknown_parameter": _unknown_parameter,
+    "unknown_object": _unknown_object,
+    "undescribed_parameter": _undescribed_parameter,
 }

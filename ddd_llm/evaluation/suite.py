@@ -9,10 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
+
+from ddd_llm.instructions.selection import REFUSAL_TASKS
 
 OPEN_BOOK = "open_book"
 CLOSED_BOOK = "closed_book"
@@ -51,8 +54,9 @@ class SuiteError(ValueError):
 def select_suite(dataset: pa.Table, config: SuiteConfig) -> pa.Table:
     """Choose test items by a stable hash of what they say, shared evenly between the tasks of each slice.
 
-    A task with fewer items than its share gives all it has and the others give more. The choice does not depend on the order
-    of the rows, and new items displace old ones only where they hash lower.
+    Refusals come first, and their benign look-alikes before other items of the look-alikes' tasks, so that over-refusal is
+    measured beside them. A task with fewer items than its share gives all it has and the others give more. The choice does
+    not depend on the order of the rows, and new items displace old ones only where they hash lower.
 
     Args:
         dataset: instruction examples; needs `id, task, split, slice, messages, facts, source_ids, package, module`.
@@ -77,10 +81,20 @@ def select_suite(dataset: pa.Table, config: SuiteConfig) -> pa.Table:
         )
     chosen: list[dict[str, Any]] = []
     for slice_, size in ((OPEN_BOOK, config.open_book_items), (CLOSED_BOOK, config.closed_book_items)):
-        chosen += _share(_by_task(test, slice_, config.seed), size)
+        tasks = _by_task(test, slice_, config.seed)
+        wanted = {key for row in _share(tasks, size) if (key := look_alike(row)) is not None}
+        for rows in tasks.values():
+            rows.sort(key=lambda row: (row["source_ids"][0], row["task"]) not in wanted)  # stable: else by hash
+        chosen += _share(tasks, size)
     if not chosen or chosen[0]["slice"] != OPEN_BOOK:
         raise SuiteError("the test split holds no open-book item: there is nothing to decide by")
     return pa.Table.from_pylist([_item(row) for row in chosen], schema=SCHEMA)
+
+
+def look_alike(row: Mapping[str, Any]) -> tuple[str, str] | None:
+    """(document, task) of the benign look-alike of an item that must be refused; None of other items."""
+    form = json.loads(row["facts"]).get("form") if row["task"] in REFUSAL_TASKS else None
+    return (row["source_ids"][0], form) if form else None
 
 
 def _by_task(rows: list[dict[str, Any]], slice_: str, seed: int) -> dict[str, list[dict[str, Any]]]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Placed = tuple[str, str, Entry]
 """File, place in it, entry."""
-E = TypeVar("E", Label, Adjudication)
+E = TypeVar("E", bound=Label | Adjudication)
 
 
 class Masks(Protocol):

@@ -18,7 +18,7 @@ from ddd_llm.instructions.coverage import Coverage, coverage
 from ddd_llm.instructions.own import QUARANTINE_SCHEMA, OwnExamples, resting_on
 from ddd_llm.instructions.prompts import passage_of, stable_hash
 from ddd_llm.instructions.recipe import STAGE, DatasetConfig, OwnExamplesEntry
-from ddd_llm.instructions.selection import REFUSAL_TASK, Item, select
+from ddd_llm.instructions.selection import REFUSAL_TASKS, Item, select
 from ddd_llm.instructions.similarity import near_pairs
 from ddd_llm.instructions.split import SPLITS, SplitPlan, module_of, plan_splits
 from ddd_llm.platform.inputs import InputError
@@ -181,7 +181,7 @@ def _items(rows: list[dict[str, Any]]) -> list[Item]:
     items = []
     for row in rows:
         twin = None
-        if row["task"] == REFUSAL_TASK:
+        if row["task"] in REFUSAL_TASKS:
             twin = benign.get((row["source_ids"][0], json.loads(row["facts"])["form"]))
         closed_book = row["slice"] == "closed_book"
         items.append(

@@ -19,8 +19,9 @@ from ddd_llm.instructions.docstrings import MEDIA_TYPE, ApiDoc, parse_api_doc
 from ddd_llm.instructions.prompts import compose, stable_hash
 from ddd_llm.instructions.signatures import parse_signature
 from ddd_llm.instructions.tasks import Budget, Context, Draft, Generator, NamePool
-from ddd_llm.instructions.tasks_parameters import DefaultValue, ParameterList, ParameterMeaning, UnknownParameter
+from ddd_llm.instructions.tasks_parameters import DefaultValue, ParameterList, ParameterMeaning
 from ddd_llm.instructions.tasks_prose import Raises, Returns, Summary, UsageExample
+from ddd_llm.instructions.tasks_refusals import Refusal, UndescribedParameter, UnknownObject, UnknownParameter
 from ddd_llm.platform.cores import over_rows
 
 GENERATORS: Mapping[str, Generator] = {
@@ -34,6 +35,8 @@ GENERATORS: Mapping[str, Generator] = {
         Raises(),
         UsageExample(),
         UnknownParameter(),
+        UnknownObject(),
+        UndescribedParameter(),
     )
 }
 
@@ -98,6 +101,17 @@ class Candidates:
         return dict(Counter(r for r in self.decisions.column("reason").to_pylist() if r is not None).most_common())
 
 
+@dataclass(frozen=True)
+class _Pools:
+    """Names to borrow, per package; under "" those of the whole corpus."""
+
+    parameters: Mapping[str, NamePool]
+    objects: Mapping[str, NamePool]
+
+    def of(self, package: str) -> tuple[NamePool, NamePool]:
+        return self.parameters.get(package, self.parameters[""]), self.objects.get(package, self.objects[""])
+
+
 def candidates(curated: pa.Table, config: CandidateConfig) -> Candidates:
     """Make the candidate examples of a corpus.
 
@@ -109,7 +123,7 @@ def candidates(curated: pa.Table, config: CandidateConfig) -> Candidates:
         Examples (`CANDIDATES_SCHEMA`) in document order with distinct ids, and decisions (`DECISIONS_SCHEMA`) per
         document. Reasons: `not_a_docstring`, `unreadable_signature`, `private`, `deprecated`, `no_checkable_fact`.
     """
-    work = partial(_candidates, pools=_name_pools(curated), config=config)
+    work = partial(_candidates, pools=_pools(curated), config=config)
     parts = list(over_rows(work, curated.select(_DOCUMENT_COLUMNS)))
     table = pa.concat_tables([part.table for part in parts])
     first = dict(zip(reversed(table["id"].to_pylist()), range(len(table) - 1, -1, -1), strict=True))
@@ -118,7 +132,7 @@ def candidates(curated: pa.Table, config: CandidateConfig) -> Candidates:
     return Candidates(table, pa.concat_tables([part.decisions for part in parts]))
 
 
-def _candidates(curated: pa.Table, pools: Mapping[str, NamePool], config: CandidateConfig) -> Candidates:
+def _candidates(curated: pa.Table, pools: _Pools, config: CandidateConfig) -> Candidates:
     budget = Budget(config.passage_tokens, config.answer_tokens)
     generators = [GENERATORS[name] for name in GENERATORS if name in config.tasks]
     rows: dict[str, dict[str, Any]] = {}
@@ -127,7 +141,7 @@ def _candidates(curated: pa.Table, pools: Mapping[str, NamePool], config: Candid
         doc, reason = _readable(document, config)
         made = []
         if doc is not None:
-            context = Context(document["locator"], budget, pools.get(_package(doc.module), pools[""]))
+            context = Context(document["locator"], budget, *pools.of(_package(doc.module)))
             made = [_row(draft, document["id"], doc) for draft in _drafts(doc, context, generators, config)]
             reason = None if made else "no_checkable_fact"
         rows.update((row["id"], row) for row in made)
@@ -153,17 +167,27 @@ def _package(module: str) -> str:
     return module.partition(".")[0]
 
 
-def _name_pools(curated: pa.Table) -> dict[str, NamePool]:
-    """Per package, the parameter names that at least two of its objects share; under "" those of the whole corpus."""
-    counts: dict[str, Counter[str]] = {"": Counter()}
+def _pools(curated: pa.Table) -> _Pools:
+    """Parameter names that at least two objects share, and names of public objects."""
+    parameters: dict[str, Counter[str]] = {"": Counter()}
+    objects: dict[str, Counter[str]] = {"": Counter()}
     for document in _documents(curated):
         if document["media_type"] == MEDIA_TYPE:
             signature = parse_signature(document["text"].partition("\n")[0])
             arguments = signature.arguments or () if signature else ()
             names = {a.name for a in arguments if not a.starred and len(a.name) > 2 and not a.name.startswith("_")}
-            for package in ("", _package(document["locator"].partition(":")[0])):
-                counts.setdefault(package, Counter()).update(names)
-    common = {package: [n for n, count in names.items() if count > 1] for package, names in counts.items()}
+            module, _, qualname = document["locator"].rpartition(":")
+            parts = qualname.split(".")
+            public = [".".join(parts[-2:])] if qualname and not any(part.startswith("_") for part in parts) else []
+            for package in ("", _package(module)):
+                parameters.setdefault(package, Counter()).update(names)
+                objects.setdefault(package, Counter()).update(public)
+    return _Pools(_name_pools(parameters, least=2), _name_pools(objects, least=1))
+
+
+def _name_pools(counts: Mapping[str, Counter[str]], least: int) -> dict[str, NamePool]:
+    # A package with few names borrows from all.
+    common = {package: [n for n, count in names.items() if count >= least] for package, names in counts.items()}
     whole = common[""] if len(common[""]) >= _SMALL_POOL else list(counts[""])
     return {package: NamePool(n if len(n) >= _SMALL_POOL else whole) for package, n in common.items()}
 
@@ -183,20 +207,23 @@ def _drafts(doc: ApiDoc, context: Context, generators: list[Generator], config: 
     """Up to `per_document` open-book drafts, scarce tasks first, then in an order drawn by the document's place; then
     perhaps a closed-book one.
 
-    Which passages a document shows must not depend on other documents, or growth could move items between splits: so an
-    unknown-parameter example takes its place, and brings its twin, even where no name could be borrowed.
+    Which passages a document shows must not depend on other documents, or growth could move items between splits: so a
+    refusal takes its place, and brings its twin, even where no name could be borrowed. A document gives one refusal at most.
     """
     ordered = sorted(
         generators, key=lambda generator: (not generator.scarce, stable_hash("order", context.place, generator.name))
     )
     drafts: dict[str, Draft] = {}
-    slots = 0
+    slots, refusing = 0, False
     for generator in ordered:
         if slots >= config.per_document:
             break
-        made = [generator.draft(doc, context)]
-        if isinstance(generator, UnknownParameter):
-            made.append(generator.twin(doc, context))
+        if isinstance(generator, Refusal):
+            twin = None if refusing else generator.twin(doc, context)
+            made = [] if twin is None else [generator.draft(doc, context), twin]
+            refusing |= twin is not None
+        else:
+            made = [generator.draft(doc, context)]
         new = [draft for draft in made if draft is not None and draft.question not in drafts]
         drafts.update((draft.question, draft) for draft in new)
         slots += bool(new)

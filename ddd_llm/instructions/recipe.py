@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from ddd_llm.corpus.sources import Governed
 from ddd_llm.instructions.candidates import GENERATORS
-from ddd_llm.instructions.selection import REFUSAL_TASK, Quota
+from ddd_llm.instructions.selection import REFUSAL_TASKS, Quota
 from ddd_llm.instructions.split import SplitConfig
 
 STAGE = "instruction"
@@ -52,7 +52,7 @@ class DatasetConfig(BaseModel):
         default=_WEIGHTS, description="Relative weight per task; 0 or absent leaves a task out. Refusals have a share."
     )
     refusal_share: float = Field(
-        default=0.12, ge=0.0, le=0.4, description="Share of questions about parameters that do not exist."
+        default=0.12, ge=0.0, le=0.4, description="Share of questions that the passage does not answer."
     )
     closed_book_share: float = Field(default=0.05, ge=0.0, le=0.5, description="Share of examples without a passage.")
     package_share: float = Field(default=0.2, gt=0.0, le=1.0, description="Largest share of a split from one package.")
@@ -95,7 +95,7 @@ class DatasetConfig(BaseModel):
     @field_validator("weights")
     @classmethod
     def _known_tasks(cls, weights: dict[str, float]) -> dict[str, float]:
-        known = sorted(set(GENERATORS) - {REFUSAL_TASK})
+        known = sorted(set(GENERATORS) - set(REFUSAL_TASKS))
         if unknown := sorted(set(weights) - set(known)):
             raise ValueError(f"unknown tasks {unknown}; known are {known} (refusals are set by refusal_share)")
         if any(not 0 <= weight < float("inf") for weight in weights.values()) or not any(weights.values()):

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from ddd_llm.instructions.prompts import stable_hash
 
-REFUSAL_TASK = "unknown_parameter"
+REFUSAL_TASKS = ("unknown_parameter", "unknown_object", "undescribed_parameter")
+"""Categories of what must be refused."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ class Quota:
 def select(items: Sequence[Item], quota: Quota) -> tuple[set[str], dict[str, str]]:
     """Choose the examples of one split.
 
-    Refusals come first and bring their twins, which count for the twins' tasks; then each task up to its quota; then,
+    Refusals come first, as many of each category where there are enough, and bring their twins, which count for the twins'
+    tasks; then each task up to its quota; then,
     where a task had too few, other tasks fill up. Within a task packages take turns. A package gives at most
     `package_share` of `size` (more where there are too few packages to fill it), a module at most `per_module`.
 
@@ -58,10 +60,14 @@ def select(items: Sequence[Item], quota: Quota) -> tuple[set[str], dict[str, str
     chooser.take([item for item in items if item.closed_book], closed)
     open_book = [item for item in items if not item.closed_book]
     open_size = quota.size - closed
-    chooser.take_with_twins([i for i in open_book if i.task == REFUSAL_TASK], round(quota.size * quota.refusal_share))
-    benign = [item for item in open_book if item.task != REFUSAL_TASK]
-    weights = {task: weight for task, weight in sorted(quota.weights.items()) if task != REFUSAL_TASK and weight > 0}
-    room = max(0, open_size - round(quota.size * quota.refusal_share))
+    refusals = [item for item in open_book if item.task in REFUSAL_TASKS]
+    wanted = round(quota.size * quota.refusal_share)
+    for task in REFUSAL_TASKS:
+        chooser.take_with_twins([item for item in refusals if item.task == task], wanted // len(REFUSAL_TASKS))
+    chooser.take_with_twins(refusals, wanted - chooser.count(refusals))
+    benign = [item for item in open_book if item.task not in REFUSAL_TASKS]
+    weights = {task: weight for task, weight in sorted(quota.weights.items()) if weight > 0}
+    room = max(0, open_size - wanted)
     for task, weight in weights.items():
         wanted = round(room * weight / sum(weights.values()))
         have = chooser.count([item for item in benign if item.task == task])
@@ -91,7 +97,7 @@ class _Chooser:
 
     def take_with_twins(self, items: Sequence[Item], count: int) -> None:
         """Choose up to `count` of `items`, each together with its twin, or not at all."""
-        for item in _in_turns(items):
+        for item in _in_turns([item for item in items if item.id not in self.chosen]):
             if count <= 0:
                 return
             twin = self._by_id.get(item.twin or "")

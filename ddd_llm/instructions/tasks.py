@@ -1,8 +1,9 @@
 """What a task generator is: from one API description to one question whose answer a program can check.
 
 Here belong the frame of a generator, the question words shared by all, and the example it yields. The generators
-themselves are in `tasks_prose` (what the docstring says) and `tasks_parameters` (what the signature says); which of
-them run, and how many examples a document gives, is decided in `candidates`.
+themselves are in `tasks_prose` (what the docstring says), `tasks_parameters` (what the signature says) and
+`tasks_refusals` (what the passage does not tell); which of them run, and how many examples a document gives, is decided
+in `candidates`.
 """
 
 from abc import ABC, abstractmethod
@@ -27,7 +28,7 @@ class Budget:
 
 
 class NamePool:
-    """Parameter names in use, to borrow one that a given function does not have.
+    """Names of parameters or functions in use, to borrow one that a given document does not speak of.
 
     Names stand on a ring by their stable hash; a lookup starts at the hash of its key and walks on. So a name that is
     added to the pool changes only the lookups that meet it first, and growth leaves old examples as they are.
@@ -40,18 +41,19 @@ class NamePool:
         return len(self._ring)
 
     def borrow(self, taken: frozenset[str], *key: str) -> str | None:
-        """The first name from the key's place on whose lower-cased form is not in `taken`; None if all are."""
+        """The first name from the key's place on whose last part, lower-cased, is not in `taken`; None if all are."""
         start = bisect_left(self._ring, (stable_hash(*key), ""))
         for step in range(len(self._ring)):
             name = self._ring[(start + step) % len(self._ring)][1]
-            if name.lower() not in taken:
+            if name.lower().rpartition(".")[2] not in taken:
                 return name
         return None
 
 
 @dataclass(frozen=True)
 class Context:
-    """What a generator may know beside the document: its place (the key of every choice), sizes, names used elsewhere.
+    """What a generator may know beside the document: its place (the key of every choice), sizes, and names used elsewhere:
+    of parameters (`names`) and of functions, classes and methods (`objects`).
 
     The place is its locator and not its id, which depends on this installation's key: the same documents give the same questions
     everywhere.
@@ -60,6 +62,7 @@ class Context:
     place: str
     budget: Budget
     names: NamePool
+    objects: NamePool
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,15 @@ class Generator(ABC):
         slice_: Slice = "closed_book" if passage is None else "open_book"
         generator = f"{type(self).__module__.rsplit('.', 1)[-1]}.{type(self).__name__}"
         return Draft(self.name, slice_, asked.question, asked.answer, passage, asked.facts, generator, self.version)
+
+
+class AboutObject(Generator):
+    """A question about an object as a whole; a refusal borrows its words for an object that the passage is not about."""
+
+    templates: tuple[str, ...]
+
+    def question(self, context: Context, title: str) -> str:
+        return phrase(self.templates, context.place, self.name, title=title)
 
 
 def phrase(templates: tuple[str, ...], place: str, task: str, **names: str) -> str:

@@ -1,13 +1,13 @@
-"""Generators about parameters: which there are, what one means, its default, and one that does not exist."""
+"""Generators about parameters: which there are, what one means, its default."""
 
 import ast
 import re
 
 from ddd_llm.instructions.docstrings import ApiDoc, Parameter
 from ddd_llm.instructions.prompts import choose, stable_hash
-from ddd_llm.instructions.prose import first_sentence, words
+from ddd_llm.instructions.prose import first_sentence
 from ddd_llm.instructions.signatures import parse_code
-from ddd_llm.instructions.tasks import Asked, Context, Draft, Generator, enumerate_names, phrase
+from ddd_llm.instructions.tasks import AboutObject, Asked, Context, Generator, enumerate_names, phrase
 from ddd_llm.instructions.tasks_prose import telling
 
 _MAX_LISTED = 12
@@ -17,7 +17,7 @@ _SENTINEL = re.compile(
 )
 
 
-class ParameterList(Generator):
+class ParameterList(AboutObject):
     """Which parameters does it take? All names of the signature."""
 
     name = "parameters"
@@ -37,14 +37,14 @@ class ParameterList(Generator):
             return None  # a method without parameters may be a property, a class may inherit its constructor
         shown = [p.display for p in parameters]
         return Asked(
-            phrase(self.templates, context.place, self.name, title=title),
+            self.question(context, title),
             f"It takes {enumerate_names(shown)}." if shown else "It takes no parameters.",
             {"task": self.name, "function": doc.name, "parameters": [p.name for p in parameters]},
         )
 
 
 class AboutParameter(Generator):
-    """A question about one parameter; the unknown-parameter task borrows its words for a name that does not exist."""
+    """A question about one parameter; refusals borrow its words for a name that does not exist, or is not explained."""
 
     templates: tuple[str, ...]
 
@@ -145,45 +145,3 @@ def _askable(default: str) -> bool:
         return ast.literal_eval(default) is not ... and default.strip("'\" ") != ""
     except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
         return False
-
-
-class UnknownParameter(Generator):
-    """A parameter that does not exist: the answer says so.
-
-    Words and passage are those of a benign question about the same function (the twin), only the name is another, taken
-    from other functions: so nothing but reading the passage tells the two apart. Functions that take `*args` or
-    `**kwargs` are left out, as they may accept the name.
-    """
-
-    name = "unknown_parameter"
-    version = "1"
-    forms: tuple[AboutParameter, ...] = (DefaultValue(), ParameterMeaning())
-
-    def ask(self, doc: ApiDoc, context: Context, title: str) -> Asked | None:
-        twin = self.twin(doc, context)
-        return None if twin is None else self._asked(doc, context, twin, title)
-
-    def draft(self, doc: ApiDoc, context: Context) -> Draft | None:
-        twin = self.twin(doc, context)
-        asked = None if twin is None else self._asked(doc, context, twin, doc.short)
-        return None if asked is None or twin is None else self._draft(asked, twin.passage)
-
-    def twin(self, doc: ApiDoc, context: Context) -> Draft | None:
-        """The benign look-alike; None if the document has none or may accept any name."""
-        if not doc.parameters or any(p.starred for p in doc.parameters):
-            return None
-        first = choose(self.forms, self.name, context.place)
-        drafts = (form.draft(doc, context) for form in sorted(self.forms, key=lambda form: form is not first))
-        return next((draft for draft in drafts if draft is not None), None)
-
-    def _asked(self, doc: ApiDoc, context: Context, twin: Draft, title: str) -> Asked | None:
-        taken = frozenset(words(doc.signature) + words("\n".join(doc.lines)))
-        borrowed = context.names.borrow(taken, self.name, context.place)
-        if borrowed is None:
-            return None
-        form = next(form for form in self.forms if form.name == twin.task)
-        return Asked(
-            form.question(context, title, borrowed),
-            f"`{doc.short}` has no parameter `{borrowed}`.",
-            {"task": self.name, "function": doc.name, "parameter": borrowed, "form": form.name},
-        )

@@ -4,7 +4,7 @@ import re
 
 from ddd_llm.instructions.docstrings import ApiDoc, ReturnValue
 from ddd_llm.instructions.prose import balanced, first_sentence, words
-from ddd_llm.instructions.tasks import Asked, Context, Generator, enumerate_names, phrase
+from ddd_llm.instructions.tasks import AboutObject, Asked, Context, Generator, enumerate_names, phrase
 from ddd_llm.instructions.usage import calls_of, fit_call, is_plain_call
 
 _MAX_EXCEPTIONS = 4
@@ -29,7 +29,7 @@ def telling(sentence: str, least: int) -> bool:
     )
 
 
-class Summary(Generator):
+class Summary(AboutObject):
     """What does it do? The answer is the docstring's first sentence."""
 
     name = "summary"
@@ -46,7 +46,7 @@ class Summary(Generator):
         if doc.summary is None or not telling(doc.summary, 4):
             return None
         return Asked(
-            phrase(self.templates, context.place, self.name, title=title),
+            self.question(context, title),
             doc.summary,
             {"task": self.name, "function": doc.name, "reference": doc.summary},
             (doc.summary_span,),
@@ -54,7 +54,7 @@ class Summary(Generator):
         )
 
 
-class Returns(Generator):
+class Returns(AboutObject):
     """What does it return? Type and first sentence of a single value, or names and types of several."""
 
     name = "returns"
@@ -73,7 +73,7 @@ class Returns(Generator):
             return None
         answer, evidence = told
         return Asked(
-            phrase(self.templates, context.place, self.name, title=title),
+            self.question(context, title),
             answer,
             {"task": self.name, "function": doc.name, "reference": answer},
             tuple(value.span for value in doc.returns),

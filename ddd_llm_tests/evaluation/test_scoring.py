@@ -8,7 +8,10 @@ from hypothesis import strategies as st
 
 from ddd_llm.evaluation.answer_reading import is_refusal
 from ddd_llm.evaluation.scoring import F1_THRESHOLD, MAX_WORDS, score
+from ddd_llm.instructions.selection import REFUSAL_TASKS
 
+OBJECT = {"task": "unknown_object", "function": "resample", "object": "Client.send", "form": "summary"}
+SILENT = {"task": "undescribed_parameter", "function": "resample", "parameter": "ratio", "form": "parameter_meaning"}
 UNKNOWN = {"task": "unknown_parameter", "function": "resample", "parameter": "ratio", "form": "default_value"}
 AUTO = {"task": "default_value", "function": "fit", "parameter": "solver", "default": "'auto'"}
 REQUIRED = {"task": "default_value", "function": "fit", "parameter": "x", "default": None}
@@ -23,7 +26,7 @@ MEANING = {
     "parameter": "axis",
     "reference": "Axis along which the means are computed.",
 }
-ALL_FACTS = [UNKNOWN, AUTO, REQUIRED, LISTED, NOTHING, RAISES, CALL, SUMMARY, MEANING]
+ALL_FACTS = [UNKNOWN, AUTO, REQUIRED, LISTED, NOTHING, RAISES, CALL, SUMMARY, MEANING, OBJECT, SILENT]
 
 
 @pytest.mark.parametrize(
@@ -78,6 +81,29 @@ def test_an_answer_about_a_parameter_that_does_not_exist_is_wrong(answer: str) -
 
 
 @pytest.mark.parametrize(
+    ("facts", "answer", "right"),
+    [
+        (OBJECT, "The documentation does not describe `Client.send`; it is about `resample`.", True),
+        (OBJECT, "The passage says nothing about `Client.send`: it is not documented here.", True),
+        (OBJECT, "I can't tell what `Client.send` does.", True),
+        (OBJECT, "`Client.send` is not mentioned in the documentation.", True),
+        (OBJECT, "`Client.send` resamples a signal along an axis.", False),
+        (OBJECT, "It takes `x`, `size` and `axis`.", False),
+        (SILENT, "The documentation does not say what `ratio` means.", True),
+        (SILENT, "There is no description of `ratio`.", True),
+        (SILENT, "`ratio` is not described in the documentation.", True),
+        (SILENT, "`ratio` is the ratio of the new length to the old one.", False),
+        (SILENT, "`resample` has no parameter `ratio`.", False),
+        (SILENT, "`ratio` is not a parameter of `resample`.", False),
+    ],
+)
+def test_what_the_passage_does_not_tell_must_be_refused(facts: dict[str, Any], answer: str, right: bool) -> None:
+    result = score(facts, answer)
+    assert (result.score, result.correct, result.refusal_expected) == (float(right), right, True)
+    assert result.facts_invented == int(not right)
+
+
+@pytest.mark.parametrize(
     ("facts", "answer"),
     [
         (AUTO, "`fit` has no parameter `solver`."),
@@ -87,6 +113,9 @@ def test_an_answer_about_a_parameter_that_does_not_exist_is_wrong(answer: str) -
         (LISTED, "I don't know the parameters of this function."),
         (RAISES, "I do not have enough information."),
         (CALL, "I can't show an example."),
+        (SUMMARY, "The documentation does not describe `mean`; it is about `fit`."),
+        (MEANING, "The documentation does not say what `axis` means."),
+        (AUTO, "The passage does not mention a default for `solver`."),
     ],
 )
 def test_refusing_what_can_be_answered_is_over_refusal(facts: dict[str, Any], answer: str) -> None:
@@ -285,7 +314,7 @@ def test_any_answer_has_a_score_between_0_and_1(facts: dict[str, Any], answer: s
     assert result.facts_invented >= 0
     assert result == score(facts, answer)
     assert not result.correct or result.score == 1.0 or facts["task"] in ("summary", "parameter_meaning")
-    assert result.refusal_expected == (facts["task"] == "unknown_parameter")
+    assert result.refusal_expected == (facts["task"] in REFUSAL_TASKS)
 
 
 @given(st.sampled_from(ALL_FACTS), st.sampled_from(["", " ", "\n\t"]))

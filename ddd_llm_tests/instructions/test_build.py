@@ -17,6 +17,7 @@ from ddd_llm.instructions.coverage import coverage
 from ddd_llm.instructions.leakage import find_leaks
 from ddd_llm.instructions.own import read_own_examples
 from ddd_llm.instructions.recipe import DatasetConfig, OwnExamplesEntry
+from ddd_llm.instructions.selection import REFUSAL_TASKS
 from ddd_llm.instructions.split import SplitConfig
 from ddd_llm_tests.instructions.samples import no_pairs, real_candidates, real_documents, table
 
@@ -55,7 +56,8 @@ def test_every_candidate_has_one_decision_with_a_reason() -> None:
 
 def test_refusals_have_their_share_and_their_twins() -> None:
     table_ = built().table.to_pylist()
-    refusals = [row for row in table_ if row["task"] == "unknown_parameter"]
+    refusals = [row for row in table_ if row["task"] in REFUSAL_TASKS]
+    assert {row["task"] for row in refusals} == set(REFUSAL_TASKS)
     assert len([row for row in refusals if row["split"] == "train"]) == round(150 * 0.12)
     benign = {(row["source_ids"][0], row["task"]) for row in table_ if row["slice"] == "open_book"}
     assert all((row["source_ids"][0], json.loads(row["facts"])["form"]) in benign for row in refusals)

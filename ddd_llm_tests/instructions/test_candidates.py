@@ -1,6 +1,7 @@
 """Candidates: right answers, within budget, with matched refusals, and a reason for every document without one."""
 
 import json
+import re
 from collections import Counter
 from typing import Any
 
@@ -12,6 +13,7 @@ from ddd_llm.evaluation.scoring import score
 from ddd_llm.instructions.candidates import GENERATORS, CandidateConfig, candidates
 from ddd_llm.instructions.prompts import estimate_tokens, passage_of
 from ddd_llm.instructions.prose import words
+from ddd_llm.instructions.selection import REFUSAL_TASKS
 from ddd_llm_tests.instructions.samples import LOCATORS, real_candidates, real_documents, table
 
 
@@ -45,7 +47,7 @@ def test_every_task_gives_examples_and_every_reference_answer_is_right() -> None
     for row in made:
         result = score(row["facts"], row["messages"][-1]["content"])
         assert (result.score, result.correct, result.facts_invented) == (1.0, True, 0), row["facts"]
-        assert result.refused == result.refusal_expected == (row["task"] == "unknown_parameter")
+        assert result.refused == result.refusal_expected == (row["task"] in REFUSAL_TASKS)
         assert result.facts_right == result.facts_expected
         assert score(row["facts"], "").score == 0.0
         assert not score(row["facts"], "").correct
@@ -79,6 +81,12 @@ def test_what_is_asked_stands_in_the_passage_and_what_is_refused_does_not() -> N
         shown = set(words(passage))
         if row["task"] == "unknown_parameter":
             assert facts["parameter"].lower() not in shown
+        elif row["task"] == "unknown_object":
+            assert facts["object"].rpartition(".")[2].lower() not in shown
+        elif row["task"] == "undescribed_parameter":
+            signature, _, text = passage.partition("\n")
+            assert facts["parameter"].lower() in words(signature)
+            assert facts["parameter"].lower() not in words(text)
         elif "parameter" in facts:
             assert facts["parameter"].lower() in shown
         for name in [*facts.get("exceptions", ()), *(facts.get("parameters") or ())]:
@@ -90,13 +98,18 @@ def test_what_is_asked_stands_in_the_passage_and_what_is_refused_does_not() -> N
 def test_every_refusal_has_a_benign_twin_that_differs_in_the_name_alone() -> None:
     made = opened(real_candidates(3, 0.1))
     prompts = {row["messages"][0]["content"]: row for row in made}
-    refusals = [row for row in made if row["task"] == "unknown_parameter"]
-    assert refusals
+    refusals = [row for row in made if row["task"] in REFUSAL_TASKS]
+    assert {row["task"] for row in refusals} == set(REFUSAL_TASKS)
+    assert all(count == 1 for count in Counter(row["source_ids"][0] for row in refusals).values())
     for row in refusals:
         twins = [r for r in made if r["source_ids"] == row["source_ids"] and r["task"] == row["facts"]["form"]]
         (twin,) = [r for r in twins if r["slice"] == "open_book"]
+        if row["task"] == "unknown_object":
+            asked, known = row["facts"]["object"], row["messages"][1]["content"].split("`")[3]
+        else:
+            asked, known = row["facts"]["parameter"], twin["facts"]["parameter"]
         swapped = row["messages"][0]["content"].rpartition("Question: ")
-        question = swapped[2].replace(f"`{row['facts']['parameter']}`", f"`{twin['facts']['parameter']}`")
+        question = swapped[2].replace(f"`{asked}`", f"`{known}`")
         assert prompts[f"{swapped[0]}Question: {question}"] == twin
 
 
@@ -111,6 +124,26 @@ def test_answers_of_the_samples() -> None:
     rest = answers("pkg.net:Client.send", LOCATORS["pkg.net:Client.send"])
     assert rest["default_value"][1] == "`timeout` defaults to `1.5`."
     assert rest["unknown_parameter"][1].startswith("`Client.send` has no parameter `")
+
+
+def test_the_two_other_categories_of_refusals() -> None:
+    silent = """def pkg.stats.shift(values, by, mode='wrap')
+
+Move values along by some places.
+
+Parameters
+----------
+values : list
+    The numbers that are moved along.
+"""
+    found = answers("pkg.stats:shift", silent)
+    question, answer = found["undescribed_parameter"]
+    (name,) = re.findall("what `(by|mode)` means", answer)
+    assert f"`{name}`" in question and answer == f"The documentation does not say what `{name}` means."
+    found = answers("pkg.stats:middle", "def pkg.stats.middle(*values)\n\nFind the number that lies in the middle.")
+    question, answer = found["unknown_object"]
+    (asked,) = re.findall(r"does not describe `([\w.]+)`; it is about `middle`\.$", answer)
+    assert f"`{asked}`" in question and "middle" not in question
 
 
 @pytest.mark.parametrize(
@@ -141,7 +174,7 @@ def test_one_decision_per_document_and_no_more_examples_than_asked_for() -> None
     kept = {row["id"] for row in made.decisions.to_pylist() if row["verdict"] == "kept"}
     per_document = Counter(row["source_ids"][0] for row in made.table.to_pylist())
     assert set(per_document) == kept
-    refused = {r["source_ids"][0] for r in made.table.to_pylist() if r["task"] == "unknown_parameter"}
+    refused = {r["source_ids"][0] for r in made.table.to_pylist() if r["task"] in REFUSAL_TASKS}
     assert all(count <= 2 + (document in refused) for document, count in per_document.items())
     assert len(set(made.table["id"].to_pylist())) == made.table.num_rows
 

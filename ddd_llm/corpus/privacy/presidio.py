@@ -12,6 +12,7 @@ dates, URLs, bank numbers), companies' numbers, and PhoneRecognizer, which `phon
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -244,8 +245,7 @@ def _stretches(matches: Iterable[re.Match[str]], length: int) -> Iterator[tuple[
 @cache
 def _recognizer(name: str) -> Any:
     """One of Presidio's. That for e-mail asks tldextract, which would fetch a list of suffixes: here it has the packaged one."""
-    from presidio_analyzer import predefined_recognizers
-
+    predefined_recognizers = _predefined()
     if name != "EmailRecognizer":
         return getattr(predefined_recognizers, name)()
     from tldextract import TLDExtract
@@ -257,3 +257,16 @@ def _recognizer(name: str) -> Any:
             return extract(pattern_text).fqdn != ""
 
     return OfflineEmailRecognizer(name=name)
+
+
+@cache
+def _predefined() -> Any:
+    """Presidio's module of recognisers. Where transformers is there it would be loaded too, four seconds for nothing here."""
+    absent: dict[str, Any] = {} if "transformers" in sys.modules else {"transformers": None}
+    sys.modules.update(absent)  # Presidio does without what cannot be imported
+    try:
+        from presidio_analyzer import predefined_recognizers
+    finally:
+        for name in absent:
+            del sys.modules[name]
+    return predefined_recognizers

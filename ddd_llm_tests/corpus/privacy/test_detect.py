@@ -202,6 +202,18 @@ print(len(replaced), any(name.startswith("spacy.lang.") for name in sys.modules)
     assert done.stdout.split()[0] == "6"
 
 
+def test_transformers_is_not_loaded_to_find_an_address_and_can_be_loaded_later() -> None:
+    code = """if True:
+        import sys
+        from ddd_llm.corpus.privacy.pseudonyms import Pseudonymiser
+        assert Pseudonymiser(b"k" * 32).apply("to ada@example.org")[1]
+        assert "transformers" not in sys.modules
+        from transformers import AutoConfig
+        """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.skipif("DDD_LLM_DATA" not in os.environ, reason="needs the folder of data sets")
 def test_structured_leak_on_presidio_pii_synth() -> None:
     file = Path(os.environ["DDD_LLM_DATA"]) / "presidio_pii_synth" / "data.jsonl.gz"
