@@ -1,4 +1,4 @@
-"""Deduplication and quality rules on corpora of one's own: what goes, how exactly, and by which rule.
+"""Deduplication, passes and quality rules on corpora of one's own: what goes, how exactly, and by which rule.
 
     python benchmarks/corpora.py FOLDER [--json]
 
@@ -8,8 +8,8 @@ elsewhere; without it the pairs are joined here.
 
 A *wrong drop* is a removed document whose named kept one is not kept or not at J >= .8, a *survivor* a kept document with an
 earlier kept one at J >= .8. *Recall* is the share of documents with an earlier kept one at J >= .8 that were removed; *off*
-the largest difference between a removed document's similarity and the pairs'. The funnel goes on with
-`assets/policies/curation.yaml`.
+the largest difference between a removed document's similarity and the pairs'; *precision* the share of removed documents that
+were no wrong drop. The funnel goes on with the passes of `assets/policies/passes.yaml` and the rules of `curation.yaml`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ import pyarrow.parquet as pq
 from ddd_llm.corpus.dedup.files import deduplicate_parquet
 from ddd_llm.corpus.dedup.policy import DedupPolicy
 from ddd_llm.corpus.dedup.similar import similar_pairs
-from ddd_llm.corpus.policies import curation_policy
+from ddd_llm.corpus.passes.run import apply_passes
+from ddd_llm.corpus.policies import curation_policy, passes_policy
 from ddd_llm.corpus.quality import judge
 from ddd_llm.corpus.text import language, normalise
 from ddd_llm.platform.settings import load_settings
@@ -93,7 +94,7 @@ def deduplicated(folder: Path, name: str, documents: pa.Table) -> tuple[dict[str
     survivors = len(alike & kept)
     return {
         "removed": removed, "exact_copies": sum(row["reason"] == "exact_duplicate" for row in decisions),
-        "wrong_drops": wrong, "survivors": survivors,
+        "wrong_drops": wrong, "precision": 1 - wrong / removed if removed else 1.0, "survivors": survivors,
         "recall": 1 - survivors / len(alike) if alike else 1.0, "largest_difference": off, "pairs": len(pairs),
     }, kept  # fmt: skip
 
@@ -104,9 +105,22 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
-    policy = curation_policy(load_settings({}))
+    settings = load_settings({})
+    policy, passes = curation_policy(settings), passes_policy(settings)
     result: dict[str, Any] = {}
-    heads = ["in", "removed", "copies", "wrong drops", "survivors", "recall", "off", "by rules", "kept"]
+    heads = [
+        "in",
+        "removed",
+        "copies",
+        "wrong drops",
+        "precision",
+        "survivors",
+        "recall",
+        "off",
+        "by passes",
+        "by rules",
+        "kept",
+    ]
     print(f"{'corpus':>24}" + "".join(f"{head:>13}" for head in heads))
     for source in sorted(chosen.folder.glob("docs_*")):
         name = source.name.removeprefix("docs_")
@@ -118,16 +132,24 @@ def main() -> None:
         fixed = {"source": name, "batch": "batch", "media_type": "text/plain"}
         columns = {key: pa.repeat(pa.scalar(value), len(left)) for key, value in fixed.items()}
         columns["language"] = pa.array(language(left["text"].to_pylist()), pa.string())
-        judged = judge(pa.table({"id": left["id"], "locator": left["id"], "text": left["text"], **columns}), policy)
-        reasons = Counter(reason for reason in judged.decisions["reason"].to_pylist() if reason)
-        found |= {"documents": len(documents), "by_rule": dict(reasons.most_common()), "kept": len(judged.kept)}
+        left = pa.table({"id": left["id"], "locator": left["id"], "text": left["text"], **columns})
+        passed = apply_passes(left, passes, settings.assets)
+        judged = judge(passed.documents, policy)
+        funnel = {
+            by: Counter(reason for reason in table["reason"].to_pylist() if reason)
+            for by, table in (("by_pass", passed.decisions), ("by_rule", judged.decisions))
+        }
+        found |= {by: dict(reasons.most_common()) for by, reasons in funnel.items()}
+        found |= {"documents": len(documents), "passes": passed.summary, "kept": len(judged.kept)}
         result[name] = found
         print(
             f"{name:>24}{found['documents']:>13,}{found['removed']:>13,}{found['exact_copies']:>13,}"
-            f"{found['wrong_drops']:>13,}{found['survivors']:>13,}{found['recall']:>13.4f}"
-            f"{found['largest_difference']:>13.0e}{sum(reasons.values()):>13,}{found['kept']:>13,}"
+            f"{found['wrong_drops']:>13,}{found['precision']:>13.4f}{found['survivors']:>13,}{found['recall']:>13.4f}"
+            f"{found['largest_difference']:>13.0e}{funnel['by_pass'].total():>13,}{funnel['by_rule'].total():>13,}"
+            f"{found['kept']:>13,}"
         )
-        print(" " * 24 + "  " + ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common()))
+        told = [f"{reason} {count:,}" for reasons in funnel.values() for reason, count in reasons.most_common()]
+        print(" " * 24 + "  " + ", ".join(told))
     if chosen.json:
         print(json.dumps(result))
 

@@ -8,14 +8,14 @@ Here: what Spark reads, and its answer put back in the order of the rows. Not he
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ddd_llm.corpus.dedup.policy import DedupPolicy
-from ddd_llm.corpus.dedup.spark import collected, deduplicate_on_spark
+from ddd_llm.corpus.dedup.spark import deduplicate_on_spark, read_batch, write_by_batch
 from ddd_llm.corpus.dedup.spark_session import spark_session
 from ddd_llm.platform.step import Step
 from ddd_llm.store.session import Held
@@ -25,11 +25,11 @@ COLUMNS = ["id", "source", "locator", "date", "quality", "text"]
 
 def decide_on_spark(
     step: Step, master: str, policy: DedupPolicy, governed: Sequence[Held], whys: Sequence[pa.Array]
-) -> list[pa.Table]:
-    """A table of decisions per batch, in the order of its rows.
+) -> Iterator[pa.Table]:
+    """A table of decisions per batch, in the order of its rows; Spark has made all of them once this returns.
 
-    Documents go to Spark as Parquet files in the step's scratch folder, which all executors must be able to read: on a
-    cluster, DDD_LLM_HOME lies on a shared file system.
+    Documents go to Spark as Parquet files in the step's scratch folder and decisions come back so, a batch at a time: all
+    executors must be able to read and write it. On a cluster, DDD_LLM_HOME lies on a shared file system.
 
     Raises:
         SparkUnavailable, SparkFailed: as the session says.
@@ -38,22 +38,23 @@ def decide_on_spark(
     names = [held.record.partition or "" for held in governed]
     folder = step.scratch() / "spark"
     folder.mkdir(exist_ok=True)
-    paths, places = [], []
+    paths = []
     for number, (held, why) in enumerate(zip(governed, whys, strict=True)):
         rows = step.store.read_table(held.record.tables["documents"], COLUMNS)
-        places.append(_places(rows))
-        if len(places[-1].unique()) < len(rows):
+        if len(_places(rows).unique()) < len(rows):
             raise ValueError(f"batch {names[number]} names one place twice")
         rows = rows.append_column("batch", pa.repeat(pa.scalar(names[number]), len(rows))).append_column("why", why)
         paths.append(str(folder / f"batch{number:05}.parquet"))
         pq.write_table(rows, paths[-1])
+    answers = folder / "decisions"
     with spark_session(master) as session:
-        decisions = collected(deduplicate_on_spark(session, paths, policy, names))
-    found = []
-    for name, wanted in zip(names, places, strict=True):
-        part = decisions.filter(pc.equal(decisions["batch"], name))
-        found.append(part.take(pc.index_in(wanted, value_set=_places(part))))
-    return found
+        write_by_batch(deduplicate_on_spark(session, paths, policy, names), str(answers), names)
+    return (_in_order(step, held, read_batch(answers, number)) for number, held in enumerate(governed))
+
+
+def _in_order(step: Step, held: Held, decisions: pa.Table) -> pa.Table:
+    wanted = _places(step.store.read_table(held.record.tables["documents"], ["source", "locator"]))
+    return decisions.take(pc.index_in(wanted, value_set=_places(decisions)))
 
 
 def _places(rows: pa.Table) -> pa.ChunkedArray:

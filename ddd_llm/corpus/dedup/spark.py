@@ -19,9 +19,11 @@ component that it has (8 bytes per distinct shingle, so that a template with a m
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from ddd_llm.corpus.dedup.order import NEEDED
 from ddd_llm.corpus.dedup.policy import DECISIONS, DedupPolicy
@@ -87,6 +89,25 @@ def collected(decisions: "DataFrame") -> pa.Table:
     """Decisions as a table in memory (`policy.DECISIONS`), by source, locator, batch, id and verdict."""
     table = decisions.select(*DECISIONS.names).toArrow().cast(DECISIONS)
     return table.sort_by([(name, "ascending") for name in ("source", "locator", "batch", "id", "verdict")])
+
+
+def write_by_batch(decisions: "DataFrame", folder: str, batches: Sequence[str]) -> None:
+    """Decisions as Parquet files that the executors write, those of batch N of `batches` in the folder `number=N`.
+
+    No more of them than one batch's need then be held here at a time (`read_batch`). A batch without rows has no folder.
+    """
+    from pyspark.sql import functions as fn
+
+    number = fn.array_position(fn.array(*map(fn.lit, batches)), fn.col("batch")) - 1
+    numbered = decisions.select(*DECISIONS.names, number.alias("number"))
+    numbered.write.partitionBy("number").mode("overwrite").parquet(folder)
+
+
+def read_batch(folder: Path, number: int) -> pa.Table:
+    """The decisions on one batch that `write_by_batch` wrote (`policy.DECISIONS`), in no particular order."""
+    files = sorted((folder / f"number={number}").glob("*.parquet"))
+    parts = (pq.read_table(file, partitioning=None).cast(DECISIONS) for file in files)
+    return pa.concat_tables([DECISIONS.empty_table(), *parts])
 
 
 def _read(session: "SparkSession", paths: Sequence[str]) -> "DataFrame":

@@ -21,7 +21,7 @@ from ddd_llm.corpus.dedup.memory import deduplicate
 from ddd_llm.corpus.dedup.policy import DECISIONS, DedupPolicy
 from ddd_llm.corpus.dedup.sets import TextSets
 from ddd_llm.corpus.dedup.signatures import SignatureConfig, sketch
-from ddd_llm.corpus.dedup.spark import collected, deduplicate_on_spark
+from ddd_llm.corpus.dedup.spark import collected, deduplicate_on_spark, read_batch, write_by_batch
 from ddd_llm.corpus.dedup.spark_components import connected_components
 from ddd_llm.corpus.dedup.spark_session import spark_session
 from ddd_llm_tests.corpus.dedup.test_spark_rows import BY, completed, in_keep_order
@@ -107,6 +107,19 @@ def test_equals_the_local_engine(spark: SparkSession, partitions: int) -> None:
     assert found.equals(local(table, POLICY, BATCHES))
     assert {"kept", "dropped"} == set(found["verdict"].to_pylist())
     assert {None, "exact_duplicate", "near_duplicate"} == set(found["reason"].to_pylist())
+
+
+def test_decisions_come_back_batch_by_batch(spark: SparkSession, tmp_path: Path) -> None:
+    table = documents(3, 200)
+    names = [BATCHES[0], "of=none/", *BATCHES[1:]]
+    decisions = deduplicate_on_spark(spark, spark.createDataFrame(table), POLICY, names)
+    write_by_batch(decisions, str(tmp_path / "out"), names)
+    whole = local(table, POLICY, names)
+    for number, name in enumerate(names):
+        part = read_batch(tmp_path / "out", number)
+        assert part.schema == DECISIONS
+        assert part.sort_by(BY).equals(whole.filter(pc.equal(whole["batch"], name)))
+    assert len(read_batch(tmp_path / "out", 1)) == 0
 
 
 def test_parquet_files_and_another_order(spark: SparkSession, tmp_path: Path) -> None:
