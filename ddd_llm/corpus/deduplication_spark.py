@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from ddd_llm.corpus.dedup.policy import DedupPolicy
 from ddd_llm.corpus.dedup.spark import deduplicate_on_spark, read_batch, write_by_batch
-from ddd_llm.corpus.dedup.spark_session import spark_session
+from ddd_llm.corpus.dedup.spark_session import SparkFailed, spark_session
 from ddd_llm.platform.step import Step
 from ddd_llm.store.session import Held
 
@@ -54,7 +54,13 @@ def decide_on_spark(
 
 def _in_order(step: Step, held: Held, decisions: pa.Table) -> pa.Table:
     wanted = _places(step.store.read_table(held.record.tables["documents"], ["source", "locator"]))
-    return decisions.take(pc.index_in(wanted, value_set=_places(decisions)))
+    order = pc.index_in(wanted, value_set=_places(decisions))
+    if len(decisions) != len(wanted) or order.null_count:
+        raise SparkFailed(
+            f"batch {held.record.partition}: {len(wanted)} documents, and {len(decisions)} decisions came back: can all "
+            "executors write to this installation's folder, and this process read it?"
+        )
+    return decisions.take(order)
 
 
 def _places(rows: pa.Table) -> pa.ChunkedArray:

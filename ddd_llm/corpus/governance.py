@@ -7,6 +7,7 @@ counted and shown.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sized
 from functools import partial
 from typing import Protocol
@@ -20,6 +21,7 @@ from ddd_llm.corpus.schemas import GOVERNED
 from ddd_llm.corpus.sources import PythonPackage
 from ddd_llm.platform.cores import over_rows
 
+_UNDERSCORE = re.compile(r"<[A-Z]\w*>|_")  # those outside of what was replaced
 _FEWEST = 64  # parts, from which on it is worth it that each process loads the recognisers for ten seconds
 
 
@@ -69,9 +71,8 @@ def _govern(raw: pa.Table, permissions: Permissions, masks: KeyedMasks) -> tuple
             held_back.append((name, Refusal(place, *against)))
             continue
         text, in_text = masks.apply(row["text"])
-        # A document without a title has its locator for one.
-        title, in_title = masks.apply(row["title"]) if row["title"] != row["locator"] else (place, ())
-        found = len(in_text) + len(in_title) + in_place
+        title, in_title = _titled(row["title"], row["locator"], place, masks)
+        found = len(in_text) + in_title + in_place
         kept.append({**row, "locator": place, "text": text, "title": title, "licence": licence, "identifiers": found})
     columns = {name: [row[name] for row in kept] for name in GOVERNED.names}
     return pa.table(columns, schema=GOVERNED), quarantine(held_back)
@@ -82,5 +83,22 @@ def _place(locator: str, masks: KeyedMasks) -> tuple[str, int]:
 
     Where it had some it ends in a tag: two people's files stay two places, whatever the policy puts in place of their names.
     """
-    masked, found = masks.apply(locator.replace("_", " "))  # Ada_Lovelace.txt names her
-    return (f"{masked}~{masks.tag(locator)}", len(found)) if found else (locator, 0)
+    masked, found = _name(locator, masks)
+    return (f"{masked}~{masks.tag(locator)}", found) if found else (locator, 0)
+
+
+def _titled(title: str, locator: str, place: str, masks: Masks) -> tuple[str, int]:
+    # A document without a title of its own has its locator for one, or its file's name.
+    if title == locator:
+        return place, 0
+    if locator.endswith(title):
+        return _name(title, masks)
+    masked, found = masks.apply(title)
+    return masked, len(found)
+
+
+def _name(name: str, masks: Masks) -> tuple[str, int]:
+    # As it is written, and then with spaces for underscores, where call_+44_20_7946_0958.txt shows its number.
+    masked, found = masks.apply(name)
+    spaced, more = masks.apply(_UNDERSCORE.sub(lambda one: " " if one.group() == "_" else one.group(), masked))
+    return (spaced if more else masked), len(found) + len(more)

@@ -28,12 +28,21 @@ def governance_config(settings: Settings, sources: Sequence[Governed] | None = N
     Raises:
         InputError: a file that does not say what it must, or is not there.
     """
+    return {**rights_config(settings, sources=sources), **privacy_config(settings)}
+
+
+def privacy_config(settings: Settings) -> dict[str, Any]:
+    """The part of it that decides what stands in place of identifiers. Raises InputError."""
     privacy = privacy_policy(settings)
     return {
-        **rights_config(settings, sources=sources),
         "privacy": privacy_state(privacy, settings.keys, settings.assets / "policies"),
         "pseudonym_key": key_fingerprint(settings, privacy.key_name),
     }
+
+
+def masks_of(settings: Settings) -> Pseudonymiser:
+    """The pseudonyms of an installation. Raises InputError, SubjectListError."""
+    return pseudonymiser(privacy_policy(settings), settings.keys, settings.assets / "policies")
 
 
 def governors(
@@ -44,5 +53,4 @@ def governors(
     Raises:
         InputError: as `governance_config`, or a file has changed since the config was made.
     """
-    masks = pseudonymiser(privacy_policy(settings), settings.keys, settings.assets / "policies")
-    return permissions_of(settings, config, sources), masks
+    return permissions_of(settings, config, sources), masks_of(settings)

@@ -38,7 +38,7 @@ _GENERIC = tuple(
     )
 )
 _SILENT_SOURCE = re.compile(
-    rf"\b{_SOURCE}(?: \w+){{0,5}} (?:does|do|did) not (?:\w+ )?(?:{_LACKS}|say|give|state|explain|tell)\b"
+    rf"\b{_SOURCE}(?: \w+){{0,5}} (?:does|do|did) not (?:\w+ )?(?:{_LACKS}|say|give|state|explain|tell)\b(?! to\b)"
     rf"|\b{_SOURCE}(?: \w+){{0,3}} (?:says?|tells?|gives?|states?) (?:nothing|no)\b|\bnot (?:\w+ )?{_STATED} here\b"
     rf"|\bnot (?:\w+ )?{_STATED} (?:in|by|within|anywhere in) (?:the |this |its |that )?(?:\w+ ){{0,3}}{_SOURCE}\b"
 )
@@ -103,6 +103,35 @@ def denies(text: str, parameter: str) -> bool:
         rf"\b(?:without|lacks|missing) (?:an? |any |the )?(?:{_THING} )?(?:called |named )?{name}",
     )
     return any(re.search(pattern, text) for pattern in patterns)
+
+
+def denies_existence(answer: str, parameter: str) -> bool:
+    """Whether an answer says that there is no such parameter, and not merely that nothing describes it."""
+    name, thing = r"(?<!\w)" + re.escape(normalise(parameter)) + r"(?!\w)", r"(?:keyword )?(?:parameter|argument)s?"
+    patterns = (
+        rf"\bno (?:such {thing}|{thing} (?:(?:called|named) )?{name}(?! (?:is|are) {_STATED})|{name} {thing})",
+        rf"\bnot (?:have|take|accept|support|expect|use) (?:(?:an?|any|the) )?(?:{thing} )?(?:(?:called|named) )?{name}",
+        rf"\bnot (?:include|contain|list) (?:(?:an?|any|the) )?(?:{thing} (?:(?:called|named) )?{name}|{name} {thing})",
+        rf"{name} (?:is|was) not (?:an? |one of |among |part of |accepted|supported|recogni[sz]ed|valid)",
+        rf"{name} does not (?:exist|appear)",
+        rf"\b(?:unknown|invalid|unrecogni[sz]ed|non-?existent) {thing}",
+    )
+    text = normalise(answer)
+    return any(re.search(pattern, text) for pattern in patterns)
+
+
+def knows_nothing_of(answer: str, name: str) -> bool:
+    """Whether an answer says that it, or its source, cannot tell of an object, and goes on to tell nothing of it."""
+    text = " ".join(normalise(answer).split()[:60])
+    of = r"(?<!\w)" + re.escape(normalise(name)) + r"(?!\w)"
+    patterns = (
+        _SILENT_SOURCE.pattern,
+        rf"\bno (?:\w+ ){{0,4}}{of}|\b(?:nothing|not) about {of}",
+        rf"{of} (?:\w+ ){{0,2}}(?:is|was) not (?:\w+ )?(?:{_STATED}|covered|explained|part of)\b",
+        rf"\bnot (?:\w+ )?(?:{_LACKS}|cover|explain|discuss) (?:\w+ ){{0,3}}{of}",
+    )
+    told = any(pattern.search(text) for pattern in _GENERIC) or any(re.search(pattern, text) for pattern in patterns)
+    return told and re.search(r"\b(?:but|however|though),? (?:it|this|the \w+) (?!is about\b)", text) is None
 
 
 def recites(answer: str) -> bool:

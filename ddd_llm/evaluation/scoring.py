@@ -35,8 +35,10 @@ from typing import Any
 from ddd_llm.evaluation.answer_reading import (
     code_calls,
     content_words,
+    denies_existence,
     exception_names,
     is_refusal,
+    knows_nothing_of,
     literal,
     name_lists,
     normalise,
@@ -73,9 +75,6 @@ _DEFAULT_WORD = re.compile(r"\bdefault(?:s|ed)?\b", re.IGNORECASE)
 _VALUE_FIRST = re.compile(r"\b(?:by|(?:is|as) (?:the|its|a)) default\b", re.IGNORECASE)
 _STATES_DEFAULT = re.compile(
     r"\bdefaults to (?!no\b)|\bdefault(?: value)?(?: (?:of|for|in) \S+){0,2} (?:is|=) (?!not\b|no\b|required)"
-)
-_DENIES_IT = re.compile(
-    r"\bno (?:such |parameter|argument)|\bnot (?:exist|have|take|accept)\b|\bnot an? (?:\w+ )?(?:parameter|argument)"
 )
 _NO_PARAMETERS = re.compile(
     r"\b(?:no|zero|without(?: any)?) (?:\w+ ){0,2}(?:parameters?|arguments?|inputs?)|\bnot (?:\w+ )?any(?: \w+)? "
@@ -124,6 +123,10 @@ def score(facts: Mapping[str, Any], answer: str) -> Score:
         result = scorer(facts, answer)
     except KeyError as missing:
         raise ValueError(f"facts of task {facts['task']!r} lack {missing}") from None
+    if not (result.refusal_expected or result.facts_right or result.correct) and source_is_silent(
+        first_sentence(answer)
+    ):
+        result = _over_refusal(result.facts_expected)  # it says that the passage does not tell what it does tell
     length = len(answer.split())
     share = min(1.0, MAX_WORDS / length if length else 1.0) * (0.5 if recites(answer) else 1.0)
     return result if share == 1.0 else replace(result, score=result.score * share, correct=False)
@@ -177,11 +180,11 @@ def _set_score(expected: set[str], claimed: set[str]) -> Score:
 
 def _default_value(facts: Mapping[str, Any], answer: str) -> Score:
     expected, parameter, function = facts["default"], facts["parameter"], facts["function"]
-    told = expected is None and (_NO_DEFAULT.search(normalise(answer)) is not None or source_is_silent(answer))
-    if _over_refuses(answer, parameter, "") and not told:
+    if _over_refuses(answer, parameter, "") and not (expected is None and _NO_DEFAULT.search(normalise(answer))):
         return _over_refusal(1)
     claims = _value_claims(answer, parameter, function)
     if expected is None:
+        told = _NO_DEFAULT.search(normalise(answer)) is not None or source_is_silent(answer)
         right = told and _STATES_DEFAULT.search(normalise(answer)) is None
         return Score(float(right), 1, int(right), int(not right and bool(claims)), False, False, right)
     if not claims:
@@ -235,28 +238,24 @@ def _example(facts: Mapping[str, Any], answer: str) -> Score:
 
 
 def _unknown_parameter(facts: Mapping[str, Any], answer: str) -> Score:
-    refused = _refuses(answer, facts["parameter"])
+    refused = is_refusal(answer, facts["parameter"]) or source_is_silent(answer)
     right = refused and _STATES_DEFAULT.search(normalise(answer)) is None
     return Score(float(right), 1, int(right), int(not right and bool(answer.strip())), True, refused, right)
 
 
 def _unknown_object(facts: Mapping[str, Any], answer: str) -> Score:
-    refused = _refuses(answer, facts["object"])
+    refused = knows_nothing_of(answer, facts["object"])
     return Score(float(refused), 1, int(refused), int(not refused and bool(answer.strip())), True, refused, refused)
 
 
 def _undescribed_parameter(facts: Mapping[str, Any], answer: str) -> Score:
-    refused = _refuses(answer, facts["parameter"])
-    right = refused and _DENIES_IT.search(normalise(answer)) is None
+    refused = is_refusal(answer, facts["parameter"]) or source_is_silent(answer)
+    right = refused and not denies_existence(answer, facts["parameter"])
     return Score(float(right), 1, int(right), int(not right and bool(answer.strip())), True, refused, right)
 
 
 def _over_refuses(answer: str, parameter: str | None, reference: str) -> bool:
-    return _refuses(answer, parameter) and not _refuses(reference, parameter)
-
-
-def _refuses(answer: str, name: str | None) -> bool:
-    return is_refusal(answer, name) or source_is_silent(answer)
+    return is_refusal(answer, parameter) and not is_refusal(reference, parameter)
 
 
 def _over_refusal(expected: int) -> Score:

@@ -54,17 +54,18 @@ class SuiteError(ValueError):
 def select_suite(dataset: pa.Table, config: SuiteConfig) -> pa.Table:
     """Choose test items by a stable hash of what they say, shared evenly between the tasks of each slice.
 
-    Refusals come first, and their benign look-alikes before other items of the look-alikes' tasks, so that over-refusal is
-    measured beside them. A task with fewer items than its share gives all it has and the others give more. The choice does
-    not depend on the order of the rows, and new items displace old ones only where they hash lower.
+    Benign look-alikes of the refusals that are asked come before other items of their tasks, as many as their tasks' shares
+    hold, so that over-refusal is measured on the same passages. A task with fewer items than its share gives all it has and
+    the others give more. The choice does not depend on the order of the rows, and where the corpus grows few items change.
 
     Args:
         dataset: instruction examples; needs `id, task, split, slice, messages, facts, source_ids, package, module`.
         config: sizes and seed.
 
     Returns:
-        A table with `SCHEMA`, ordered by slice (open book first), task and hash. `prompt` is a JSON list of messages that ends
-        before the assistant's answer, which is `reference`. Fewer rows than asked for when the split is small.
+        A table with `SCHEMA`, ordered by slice (open book first), task, look-alikes first, and hash. `prompt` is a JSON list
+        of messages that ends before the assistant's answer, which is `reference`. Fewer rows than asked for when the split
+        is small.
 
     Raises:
         SuiteError: no open-book test item, an id twice, or messages that do not end with an assistant's answer.

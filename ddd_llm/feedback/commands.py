@@ -247,7 +247,8 @@ def _from_qa_feedback(file: Path, annotator: str, versions: dict[tuple[str, int]
 
 def _take(settings: Settings, file: Path, versions: dict[tuple[str, int], Guideline], json_: bool) -> None:
     before, _ = _read(settings)
-    alone = read_feedback([*feedback_files(folders(settings)), file], versions, rights_now(settings))
+    rights = rights_now(settings, importing=file)
+    alone = read_feedback([*feedback_files(folders(settings)), file], versions, rights)
     refused = [row for row in alone.quarantine if row not in before.quarantine]
     gained = len(alone.labels) - len(before.labels), len(alone.items) - len(before.items)
     decisions = len(alone.decisions) - len(before.decisions)
@@ -262,8 +263,8 @@ def _take(settings: Settings, file: Path, versions: dict[tuple[str, int], Guidel
     target.with_name(f".{target.name}.part").replace(target)
     said = {"labels": gained[0], "items": gained[1], "decisions": decisions, "refused": len(refused)}
     if json_:
-        print(json.dumps(said | {"first": [list(row) for row in refused[:20]]}))
+        print(json.dumps(said | {"source": rights.owner(file)} | {"first": [list(row) for row in refused[:20]]}))
         return
-    print(f"{target}: {', '.join(f'{n} {name}' for name, n in said.items())}")
+    print(f"{target}: {', '.join(f'{n} {name}' for name, n in said.items())}; source {rights.owner(file)}")
     for _, place, reason, detail in refused[:20]:
         print(f"  {place}: {reason}: {detail}")

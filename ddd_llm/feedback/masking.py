@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from ddd_llm.feedback.labels import Item, Label, SpansValue, Value
+from ddd_llm.feedback.labels import Item, Label, Span, SpansValue, Value
 from ddd_llm.feedback.records import Adjudication, Entry
 from ddd_llm.store.canonical import canonical_json
 
@@ -60,51 +61,31 @@ class _View:
     """What an item shows, as it may be used."""
 
     def __init__(self, item: Item, masks: Masks) -> None:
-        self._masks = masks
         self._prompt = _Text(item.prompt, masks)
-        self._passage = None if item.passage is None else _Text(item.passage, masks)
-        self._responses = [_Text(response, masks) for response in item.responses]
-        self.count = sum(text.count for text in (self._prompt, self._passage, *self._responses) if text)
+        self.passage = None if item.passage is None else _Text(item.passage, masks)
+        self.responses = [_Text(response, masks) for response in item.responses]
+        self.count = sum(text.count for text in (self._prompt, self.passage, *self.responses) if text)
+        self._masks = masks
         self.id = self.item(item).id
 
     def item(self, item: Item) -> Item:
         """The item so shown; gold, slice and sources are its own."""
         known, gold = item.known, item.gold
-        if known is not None and (told := self._value(known)) != known:
+        if known is not None and (told := _value(known, self._masks, self)) != known:
             gold = canonical_json(told.model_dump(mode="json")).decode()
         changed = {
             "prompt": self._prompt.text,
-            "passage": self._passage and self._passage.text,
-            "responses": tuple(text.text for text in self._responses),
+            "passage": self.passage and self.passage.text,
+            "responses": tuple(text.text for text in self.responses),
             "gold": gold,
         }
         return item.model_copy(update=changed)
-
-    def about(self, entry: E) -> E:
-        """A label or decision about the item."""
-        rationale = entry.rationale and self._masks.apply(entry.rationale)[0]
-        changed = {"item_id": self.id, "value": self._value(entry.value), "rationale": rationale}
-        return entry.model_copy(update=changed)
-
-    def _value(self, value: Value) -> Value:
-        # With its places moved and its own texts changed.
-        if not isinstance(value, SpansValue):
-            return value
-        spans, missing = [], []
-        for one in value.spans:
-            start, end = self._responses[0].span(one.start, one.end)
-            spans.append(one.model_copy(update={"start": start, "end": end, "note": self._masks.apply(one.note)[0]}))
-        for one in value.missing:
-            where = self._passage.span(*one.where) if self._passage and one.where else one.where
-            missing.append(one.model_copy(update={"where": where, "text": self._masks.apply(one.text)[0]}))
-        corrected = None if value.corrected is None else self._masks.apply(value.corrected)[0]
-        return SpansValue(spans=tuple(spans), missing=tuple(missing), corrected=corrected)
 
 
 def without_identifiers(entries: Iterable[Placed], masks: Masks) -> tuple[list[Placed], int]:
     """Entries with identifiers in their texts replaced, in order, and how many were replaced in what items show.
 
-    A label of an item that is not among the entries comes back as it was. Texts without identifiers stay as they are.
+    Places that a label marks move with the text of its item, where that is among the entries.
     """
     entries = list(entries)
     views: dict[str, _View] = {}
@@ -114,8 +95,56 @@ def without_identifiers(entries: Iterable[Placed], masks: Masks) -> tuple[list[P
     changed: list[Placed] = []
     for file, place, entry in entries:
         if isinstance(entry, Item):
-            entry = views[entry.id].item(entry)
-        elif entry.item_id in views:
-            entry = views[entry.item_id].about(entry)
-        changed.append((file, place, entry))
+            changed.append((file, place, views[entry.id].item(entry)))
+        else:
+            changed.append((file, place, _about(entry, masks, views.get(entry.item_id))))
     return changed, sum(view.count for view in views.values())
+
+
+def masked_items(items: Iterable[Item], masks: Masks) -> list[Item]:
+    """Items with identifiers in their texts replaced, each once."""
+    found = (_View(item, masks).item(item) for item in items)
+    return list({item.id: item for item in found}.values())
+
+
+def _about(entry: E, masks: Masks, view: _View | None) -> E:
+    rationale = entry.rationale and masks.apply(entry.rationale)[0]
+    changed = {"value": _value(entry.value, masks, view), "rationale": rationale}
+    return entry.model_copy(update=changed if view is None else {**changed, "item_id": view.id})
+
+
+def _value(value: Value, masks: Masks, view: _View | None) -> Value:
+    # With its places moved and its own texts changed.
+    if not isinstance(value, SpansValue):
+        return value
+    spans, missing = [], []
+    for one in value.spans:
+        start, end = view.responses[0].span(one.start, one.end) if view else (one.start, one.end)
+        spans.append(one.model_copy(update={"start": start, "end": end, "note": masks.apply(one.note)[0]}))
+    for one in value.missing:
+        where = view.passage.span(*one.where) if view and view.passage and one.where else one.where
+        missing.append(one.model_copy(update={"where": where, "text": masks.apply(one.text)[0]}))
+    if not _overlap(value.spans):
+        spans = _joined(spans)
+    corrected = None if value.corrected is None else masks.apply(value.corrected)[0]
+    return SpansValue(spans=tuple(spans), missing=tuple(missing), corrected=corrected)
+
+
+def _overlap(spans: Sequence[Span]) -> bool:
+    ordered = sorted(spans, key=lambda span: (span.type, span.start))
+    return any(one.type == two.type and two.start < one.end for one, two in pairwise(ordered))
+
+
+def _joined(spans: Sequence[Span]) -> list[Span]:
+    # Two that marked parts of one identifier mark all of its token now: they are one, at the first one's place.
+    found: list[Span] = []
+    for one in spans:
+        for at, other in enumerate(found):
+            if one.type == other.type and one.start < other.end and other.start < one.end:
+                notes = "; ".join(dict.fromkeys(filter(None, (other.note, one.note))))
+                wide = {"start": min(one.start, other.start), "end": max(one.end, other.end), "note": notes}
+                found[at] = other.model_copy(update=wide)
+                break
+        else:
+            found.append(one)
+    return found

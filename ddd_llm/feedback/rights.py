@@ -55,10 +55,14 @@ class FileRights:
         counts: verdicts so far by (source, reason); reason None where a line may be used, source "" where none speaks for it.
     """
 
-    def __init__(self, settings: Settings, permissions: Permissions) -> None:
-        """Args: settings; permissions over feedback's sources (`feedback_sources`) as they stand on a day."""
-        self._roots = {"assets": settings.assets.resolve(), "home": settings.home.resolve()}
-        self._permissions = permissions
+    def __init__(self, settings: Settings, permissions: Permissions, importing: Path | None = None) -> None:
+        """Args:
+        settings: where the folders are.
+        permissions: over feedback's sources (`feedback_sources`), as they stand on a day.
+        importing: a file that is judged as what an import makes of it; others outside the two folders are nobody's.
+        """
+        self._roots = {"assets": settings.assets.absolute(), "home": settings.home.absolute()}
+        self._permissions, self._importing = permissions, importing
         sources = [one for one in permissions.sources.values() if isinstance(one, FeedbackSource)]
         self._owners = Scopes([(glob, one.name) for one in sources for glob in one.files])
         self.counts: Counter[tuple[str, str | None]] = Counter()
@@ -68,17 +72,19 @@ class FileRights:
 
         To documents' rights and consents a line is the locator `FILE#PLACE`, such as `home/annotations/ada.jsonl#line 3`.
         """
-        name = self._name(file)
-        owner = next(iter(self._owners.of(name)), "")
+        name, owner = self._name(file), self.owner(file)
         if owner:
             found = self._permissions.objection(owner, f"{name}#{place}")
         else:
-            found = (
-                NO_SOURCE,
-                f"no source in {FILE} speaks for {name}: say there whose it is and on what ground it is used",
-            )
+            sentence = f"no source in {FILE} speaks for {name}: say there whose it is and on what ground it is used"
+            found = NO_SOURCE, sentence
         self.counts[owner, found and found[0]] += 1
         return found
+
+    def owner(self, file: Path) -> str:
+        """Name of the source that speaks for a file; "" where none does, or the name holds what parts a locator (# or !)."""
+        name = self._name(file)
+        return "" if set("#!") & set(name) else next(iter(self._owners.of(name)), "")
 
     def table(self) -> list[list[object]]:
         """A row per source: name, owner, licence, ground, lines that may be used, lines held back."""
@@ -91,12 +97,14 @@ class FileRights:
         return rows
 
     def _name(self, file: Path) -> str:
-        # A file from elsewhere is judged as what an import makes of it.
-        path = file.resolve()
+        # By where it lies, not by what a link leads to.
+        if file == self._importing:
+            return f"home/annotations/{file.name}"
+        path = file.absolute()
         for name, root in self._roots.items():
             if path.is_relative_to(root):
                 return f"{name}/{path.relative_to(root).as_posix()}"
-        return f"home/annotations/{path.name}"
+        return path.as_posix()
 
 
 def governance_of_feedback(settings: Settings) -> dict[str, Any]:
@@ -110,11 +118,11 @@ def governance_of_feedback(settings: Settings) -> dict[str, Any]:
     return {"governance": governance_config(settings, feedback_sources(settings))}
 
 
-def rights_now(settings: Settings) -> FileRights:
+def rights_now(settings: Settings, importing: Path | None = None) -> FileRights:
     """The rights as they stand today. Raises InputError."""
     from ddd_llm.corpus.rights.load import permissions_now
 
-    return FileRights(settings, permissions_now(settings, sources=feedback_sources(settings)))
+    return FileRights(settings, permissions_now(settings, sources=feedback_sources(settings)), importing)
 
 
 def governors_of_feedback(settings: Settings, config: Mapping[str, Any]) -> tuple[FileRights, Any]:

@@ -17,9 +17,11 @@ GROUP = "feedback"
 
 
 def _sampling_config(settings: Settings) -> Config:
+    from ddd_llm.corpus.governors import privacy_config
     from ddd_llm.training.sampling import SamplingRecipe
 
-    return load_section(settings.recipe, "feedback", SamplingRecipe).model_dump(mode="json")
+    recipe = load_section(settings.recipe, "feedback", SamplingRecipe)
+    return {"sampling": recipe.model_dump(mode="json"), **privacy_config(settings)}
 
 
 @lineage_asset(
@@ -40,14 +42,17 @@ def sampled_answers(step: Step) -> None:
     """Two answers of the supervised model to each of some training prompts, as items for people to compare.
 
     `items.jsonl` is what `ddd-llm annotate take-samples` hands to annotators: preferences on a model's own answers teach it more
-    than those on somebody else's.
+    than those on somebody else's. Identifiers that the model made up or recited are replaced, as `annotations` does it: the same
+    answers have the same ids there.
     """
+    from ddd_llm.corpus.governors import masks_of
+    from ddd_llm.feedback.masking import masked_items
     from ddd_llm.feedback.reading import items_table
     from ddd_llm.feedback.records import line_of
     from ddd_llm.training.errors import TrainingError
     from ddd_llm.training.sampling import SamplingRecipe, sample_items
 
-    recipe = SamplingRecipe.model_validate(step.config)
+    recipe = SamplingRecipe.model_validate(step.config["sampling"])
     base = step.checkout(step.held("base_model"), "model/", "base")
     adapter = step.checkout(step.held("sft_model"), "adapter/", "supervised")
     try:
@@ -57,9 +62,10 @@ def sampled_answers(step: Step) -> None:
             )
     except TrainingError as error:
         raise refuse(error, retry=error.retry) from error
-    step.put_table("items", items_table(found.items))
-    step.put_file("items.jsonl", b"".join(line_of(item) for item in found.items))
-    step.summary |= {"items": len(found.items), "passed_over": found.passed_over}
+    items = masked_items(found.items, masks_of(step.settings))
+    step.put_table("items", items_table(items))
+    step.put_file("items.jsonl", b"".join(line_of(item) for item in items))
+    step.summary |= {"items": len(items), "passed_over": found.passed_over}
 
 
 @lineage_asset(

@@ -95,17 +95,20 @@ def test_an_empty_batch_stays_empty() -> None:
 
 @pytest.mark.parametrize("action", [Action.PSEUDONYMISE, Action.MASK])
 def test_people_in_locators_do_not_pass_and_their_places_stay_apart(action: Action, tmp_path: Path) -> None:
+    token = "ghp_" + "a1" * 18
     names = [
-        "letters/ada@example.org.md",
+        "letters/ada_l@example.org.md",
         "letters/bob@example.org.md",
         "letters/Ada_Lovelace/1.md",
+        f"keys/{token}",
+        "calls/call_+44_20_7946_0958.md",
         "letters/plain_1.md",
     ]
     (tmp_path / "people.csv").write_text("name\nAda Lovelace\n")
     policy = PrivacyPolicy.model_validate(
         {
             **privacy_policy(load_settings({})).model_dump(mode="json"),
-            "actions": {"EMAIL": action, "PERSON": action},
+            "actions": {"EMAIL": action, "PERSON": action, "PHONE": action},
             "subjects": ["people.csv"],
         }
     )
@@ -119,14 +122,16 @@ def test_people_in_locators_do_not_pass_and_their_places_stay_apart(action: Acti
 
     first = governed(*[(name, "add") for name in names])
     places = first["locator"].to_pylist()
-    assert len(set(places)) == 4
-    assert not any(name in place.lower() for place in places for name in ("ada", "lovelace", "bob", "example.org"))
-    assert places[3] == names[3]
-    assert first["identifiers"].to_pylist() == [1, 1, 1, 0]
+    assert len(set(places)) == len(names)
+    assert not any(
+        name in place.lower() for place in places for name in ("ada", "lovelace", "bob", "example.org", token, "7946")
+    )
+    assert places[-1] == names[-1]
+    assert first["identifiers"].to_pylist() == [1, 1, 1, 1, 1, 0]
     later = governed((names[0], "update"), (names[1], "delete"))
     assert later["locator"].to_pylist() == places[:2]
-    gone, *stay = fold([first, later])[0].to_pylist()
-    assert gone is not None and stay[0] is not None and stay[1:] == [None, None]
+    gone, deleted, *stay = fold([first, later])[0].to_pylist()
+    assert gone is not None and deleted is not None and not any(stay)
 
 
 def test_a_title_that_was_the_locator_is_its_governed_form_and_held_back_places_name_nobody() -> None:
@@ -138,3 +143,12 @@ def test_a_title_that_was_the_locator_is_its_governed_form_and_held_back_places_
     (row,) = kept.to_pylist()
     assert row["locator"] == row["title"] == held_back["locator"][0].as_py()
     assert "jane" not in row["locator"]
+
+
+def test_a_title_that_is_the_file_s_name_is_treated_as_the_locator(tmp_path: Path) -> None:
+    made = raw(("fine", "add", "text"))
+    for name, value in (("locator", "calls/call_+44_20_7946_0958.md"), ("title", "call_+44_20_7946_0958.md")):
+        made = made.set_column(RAW.get_field_index(name), RAW.field(name), pa.array([value]))
+    (row,) = govern(made, PERMISSIONS, Pseudonymiser(b"k" * 32))[0].to_pylist()
+    assert "7946" not in row["title"] + row["locator"]
+    assert row["identifiers"] == 2

@@ -88,12 +88,26 @@ def test_an_answer_about_a_parameter_that_does_not_exist_is_wrong(answer: str) -
         (OBJECT, "I can't tell what `Client.send` does.", True),
         (OBJECT, "`Client.send` is not mentioned in the documentation.", True),
         (OBJECT, "`Client.send` resamples a signal along an axis.", False),
+        (OBJECT, "There is no information about `Client.send`.", True),
         (OBJECT, "It takes `x`, `size` and `axis`.", False),
+        (OBJECT, "`Client.send` does not take any parameters.", False),
+        (OBJECT, "`Client.send` does not require any arguments.", False),
+        (OBJECT, "`Client.send` sends the data; the text does not have to be encoded.", False),
+        (OBJECT, "`Client.send` is not described here, but it sends the data.", False),
         (SILENT, "The documentation does not say what `ratio` means.", True),
         (SILENT, "There is no description of `ratio`.", True),
         (SILENT, "`ratio` is not described in the documentation.", True),
         (SILENT, "`ratio` is the ratio of the new length to the old one.", False),
+        (SILENT, "The documentation does not have a description of `ratio`.", True),
+        (SILENT, "The docstring does not have any information about `ratio`.", True),
+        (SILENT, "There is no parameter description for `ratio` in the passage.", True),
         (SILENT, "`resample` has no parameter `ratio`.", False),
+        (SILENT, "`resample` has no `ratio` parameter.", False),
+        (SILENT, "`resample` does not support a `ratio` parameter.", False),
+        (SILENT, "`ratio` is not accepted by `resample`.", False),
+        (SILENT, "`ratio` does not appear in the signature.", False),
+        (SILENT, "The signature does not include a parameter named `ratio`.", False),
+        (SILENT, "Unknown parameter `ratio`.", False),
         (SILENT, "`ratio` is not a parameter of `resample`.", False),
     ],
 )
@@ -282,6 +296,23 @@ def test_a_reference_that_sounds_like_a_refusal_is_no_refusal() -> None:
     result = score(facts, facts["reference"])
     assert result.correct
     assert not result.refused
+
+
+@pytest.mark.parametrize(
+    ("facts", "answer"),
+    [
+        (AUTO, "`solver` defaults to `'auto'`. The documentation does not explain why."),
+        (SUMMARY, SUMMARY["reference"] + " The documentation does not mention other cases."),
+        (NOTHING, "The signature does not list any parameters."),
+        (
+            RAISES,
+            "It raises " + " and ".join(f"`{n}`" for n in RAISES["exceptions"]) + " if a key is not found in the text.",
+        ),
+    ],
+)
+def test_a_right_answer_that_speaks_of_a_silent_source_is_right(facts: dict[str, Any], answer: str) -> None:
+    result = score(facts, answer)
+    assert result.correct and not result.refused
 
 
 def test_length_and_recital_cost() -> None:

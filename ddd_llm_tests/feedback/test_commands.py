@@ -122,7 +122,8 @@ def test_qa_feedback_comes_in_and_goes_out(assets: Path) -> None:
     file.write_text(json.dumps([qa_record()]))
     done = run(assets, "import", str(file), "--qa-feedback", "crowd-1", "--json")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {"labels": 1, "items": 1, "decisions": 0, "refused": 0, "first": []}
+    said = {"labels": 1, "items": 1, "decisions": 0, "refused": 0, "source": "own-annotators", "first": []}
+    assert json.loads(done.stdout) == said
     assert any(row["annotator"] == "crowd-1" for row in status(assets)["annotators"])
     out = assets.parent / "out.json"
     assert run(assets, "export", str(out), "--guideline", "answer-errors", "--qa-feedback").returncode == 0

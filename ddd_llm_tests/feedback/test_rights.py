@@ -21,6 +21,7 @@ from hypothesis import settings as setting
 from hypothesis import strategies as st
 
 from ddd_llm.corpus.policies import rights_policy
+from ddd_llm.corpus.rights.licences import Verdict
 from ddd_llm.feedback.adjudication import AdjudicationPolicy, adjudicate
 from ddd_llm.feedback.preferences.adversarial import SafetyGap, SafetyGaps, from_red_team
 from ddd_llm.feedback.preferences.pairs import from_people
@@ -245,5 +246,25 @@ def test_the_shipped_declarations_cover_what_is_shipped() -> None:
         None
     ] * 3
     assert rights.against(settings.assets / "annotations" / "other.jsonl", "line 1") is not None
-    assert rights.against(Path("/elsewhere/tasks.json"), "task") is None  # as what an import makes of it
-    assert rights_policy(settings).licences.decide("LicenseRef-Own-Feedback", "own-annotators", date(2026, 12, 1))
+    elsewhere = Path("/elsewhere/tasks.json")
+    assert rights.against(elsewhere, "task") is not None
+    assert rights_now(settings, importing=elsewhere).against(elsewhere, "task") is None
+    verdict = (
+        rights_policy(settings).licences.decide("LicenseRef-Own-Feedback", "own-annotators", date(2026, 12, 1)).verdict
+    )
+    assert verdict is Verdict.ALLOWED
+
+
+def test_a_link_and_a_name_that_parts_a_locator_are_nobody_s() -> None:
+    with installation(
+        [{**SOURCE, "name": "ours", "files": ["home/annotations/**", "assets/annotations/a.jsonl"]}]
+    ) as settings:
+        fill(settings, [(FILES[2], 1, "choice")])
+        link = settings.assets / "annotations" / "linked.jsonl"
+        link.parent.mkdir(parents=True)
+        link.symlink_to(path_of(settings, FILES[2]))
+        rights = rights_now(settings)
+        assert rights.against(link, "line 1") is not None
+        for name in ("a.jsonl#b.jsonl", "a.jsonl!b.jsonl"):
+            assert rights.against(settings.assets / "annotations" / name, "line 1") is not None
+        assert rights.against(settings.assets / "annotations" / "a.jsonl", "line 1") is None

@@ -100,7 +100,7 @@ def write_by_batch(decisions: "DataFrame", folder: str, batches: Sequence[str]) 
 
     number = fn.array_position(fn.array(*map(fn.lit, batches)), fn.col("batch")) - 1
     numbered = decisions.select(*DECISIONS.names, number.alias("number"))
-    numbered.write.partitionBy("number").mode("overwrite").parquet(folder)
+    numbered.repartition("number").write.partitionBy("number").mode("overwrite").parquet(folder)
 
 
 def read_batch(folder: Path, number: int) -> pa.Table:

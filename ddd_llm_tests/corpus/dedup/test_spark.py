@@ -7,6 +7,7 @@ from pathlib import Path
 
 import networkx as nx
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -118,7 +119,9 @@ def test_decisions_come_back_batch_by_batch(spark: SparkSession, tmp_path: Path)
     for number, name in enumerate(names):
         part = read_batch(tmp_path / "out", number)
         assert part.schema == DECISIONS
-        assert part.sort_by(BY).equals(whole.filter(pc.equal(whole["batch"], name)))
+        assert part.sort_by(BY).equals(
+            whole.filter(pc.equal(whole["batch"], name))  # type: ignore[attr-defined]
+        )
     assert len(read_batch(tmp_path / "out", 1)) == 0
 
 
