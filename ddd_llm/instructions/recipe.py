@@ -52,7 +52,11 @@ class DatasetConfig(BaseModel):
         default=_WEIGHTS, description="Relative weight per task; 0 or absent leaves a task out. Refusals have a share."
     )
     refusal_share: float = Field(
-        default=0.12, ge=0.0, le=0.4, description="Share of questions that the passage does not answer."
+        default=0.17, ge=0.0, le=0.4, description="Share of questions that the passage does not answer."
+    )
+    refusals: dict[str, float] = Field(
+        default={"unknown_parameter": 4.0, "unknown_object": 1.0, "undescribed_parameter": 1.0},
+        description="Relative weight per category of refusals; 0 or absent leaves a category out.",
     )
     closed_book_share: float = Field(default=0.05, ge=0.0, le=0.5, description="Share of examples without a passage.")
     package_share: float = Field(default=0.2, gt=0.0, le=1.0, description="Largest share of a split from one package.")
@@ -102,9 +106,19 @@ class DatasetConfig(BaseModel):
             raise ValueError("weights must be finite, not negative, and one of them above 0")
         return weights
 
+    @field_validator("refusals")
+    @classmethod
+    def _known_categories(cls, refusals: dict[str, float]) -> dict[str, float]:
+        if unknown := sorted(set(refusals) - set(REFUSAL_TASKS)):
+            raise ValueError(f"unknown categories {unknown}; known are {sorted(REFUSAL_TASKS)}")
+        if any(not 0 <= weight < float("inf") for weight in refusals.values()):
+            raise ValueError("weights must be finite and not negative")
+        return refusals
+
     def quota(self, split: str) -> Quota:
         """How many examples of a split to choose."""
         sizes = {"train": self.train_size, "validation": self.validation_size, "test": self.test_size}
         return Quota(
-            sizes[split], self.weights, self.refusal_share, self.closed_book_share, self.package_share, self.per_module
-        )
+            sizes[split], self.weights, self.refusal_share, self.refusals, self.closed_book_share, self.package_share,
+            self.per_module,
+        )  # fmt: skip

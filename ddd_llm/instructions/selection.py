@@ -34,11 +34,13 @@ class Item:
 
 @dataclass(frozen=True)
 class Quota:
-    """How many examples of one split: in all, per task (weights), refusals and closed book as shares of all."""
+    """How many examples of one split: in all, per task (weights), refusals (and their categories' weights among themselves) and
+    closed book as shares of all."""
 
     size: int
     weights: Mapping[str, float]
     refusal_share: float
+    refusals: Mapping[str, float]
     closed_book_share: float
     package_share: float
     per_module: int
@@ -47,8 +49,8 @@ class Quota:
 def select(items: Sequence[Item], quota: Quota) -> tuple[set[str], dict[str, str]]:
     """Choose the examples of one split.
 
-    Refusals come first, as many of each category where there are enough, and bring their twins, which count for the twins'
-    tasks; then each task up to its quota; then,
+    Refusals come first, by the weights of their categories (where one has too few, the weightier ones fill up), and bring
+    their twins, which count for the twins' tasks; then each task up to its quota; then,
     where a task had too few, other tasks fill up. Within a task packages take turns. A package gives at most
     `package_share` of `size` (more where there are too few packages to fill it), a module at most `per_module`.
 
@@ -62,9 +64,14 @@ def select(items: Sequence[Item], quota: Quota) -> tuple[set[str], dict[str, str
     open_size = quota.size - closed
     refusals = [item for item in open_book if item.task in REFUSAL_TASKS]
     wanted = round(quota.size * quota.refusal_share)
-    for task in REFUSAL_TASKS:
-        chooser.take_with_twins([item for item in refusals if item.task == task], wanted // len(REFUSAL_TASKS))
-    chooser.take_with_twins(refusals, wanted - chooser.count(refusals))
+    categories = sorted(REFUSAL_TASKS, key=lambda task: -quota.refusals.get(task, 0.0))
+    total = sum(quota.refusals.values()) or 1.0
+    for task in categories:
+        mine = [item for item in refusals if item.task == task]
+        chooser.take_with_twins(mine, round(wanted * quota.refusals.get(task, 0.0) / total))
+    for task in categories:
+        mine = [item for item in refusals if item.task == task and quota.refusals.get(task)]
+        chooser.take_with_twins(mine, wanted - chooser.count(refusals))
     benign = [item for item in open_book if item.task not in REFUSAL_TASKS]
     weights = {task: weight for task, weight in sorted(quota.weights.items()) if weight > 0}
     room = max(0, open_size - wanted)
