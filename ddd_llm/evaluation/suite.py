@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Mapping
+from itertools import zip_longest
 from typing import Any
 
 import pyarrow as pa
@@ -54,9 +55,10 @@ class SuiteError(ValueError):
 def select_suite(dataset: pa.Table, config: SuiteConfig) -> pa.Table:
     """Choose test items by a stable hash of what they say, shared evenly between the tasks of each slice.
 
-    Benign look-alikes of the refusals that are asked come before other items of their tasks, as many as their tasks' shares
-    hold, so that over-refusal is measured on the same passages. A task with fewer items than its share gives all it has and
-    the others give more. The choice does not depend on the order of the rows, and where the corpus grows few items change.
+    All refusals together have one task's share, their categories taking turns. Their benign look-alikes come before other items
+    of their tasks, so that over-refusal is measured on the same passages. A task with fewer items than its share gives all
+    it has and the others give more. The choice does not depend on the order of the rows, and where the corpus grows few items
+    change.
 
     Args:
         dataset: instruction examples; needs `id, task, split, slice, messages, facts, source_ids, package, module`.
@@ -86,7 +88,7 @@ def select_suite(dataset: pa.Table, config: SuiteConfig) -> pa.Table:
         wanted = {key for row in _share(tasks, size) if (key := look_alike(row)) is not None}
         for rows in tasks.values():
             rows.sort(key=lambda row: (row["source_ids"][0], row["task"]) not in wanted)  # stable: else by hash
-        chosen += _share(tasks, size)
+        chosen += sorted(_share(tasks, size), key=lambda row: row["task"])
     if not chosen or chosen[0]["slice"] != OPEN_BOOK:
         raise SuiteError("the test split holds no open-book item: there is nothing to decide by")
     return pa.Table.from_pylist([_item(row) for row in chosen], schema=SCHEMA)
@@ -99,13 +101,16 @@ def look_alike(row: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def _by_task(rows: list[dict[str, Any]], slice_: str, seed: int) -> dict[str, list[dict[str, Any]]]:
+    """Rows of a slice by what shares items: a task, or all refusals."""
     tasks: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for row in rows:
+    for row in sorted(rows, key=lambda row: (_rank(row["messages"], seed), row["id"])):
         if row["slice"] == slice_:
             tasks[row["task"]].append(row)
-    return {
-        task: sorted(tasks[task], key=lambda row: (_rank(row["messages"], seed), row["id"])) for task in sorted(tasks)
-    }
+    refusals = [tasks.pop(task) for task in REFUSAL_TASKS if task in tasks]
+    shared = {task: tasks[task] for task in sorted(tasks)}
+    if refusals:
+        shared["refusals"] = [row for turn in zip_longest(*refusals) for row in turn if row is not None]
+    return shared
 
 
 def _rank(messages: str, seed: int) -> bytes:

@@ -52,10 +52,10 @@ class DatasetConfig(BaseModel):
         default=_WEIGHTS, description="Relative weight per task; 0 or absent leaves a task out. Refusals have a share."
     )
     refusal_share: float = Field(
-        default=0.17, ge=0.0, le=0.4, description="Share of questions that the passage does not answer."
+        default=0.12, ge=0.0, le=0.4, description="Share of questions that the passage does not answer."
     )
     refusals: dict[str, float] = Field(
-        default={"unknown_parameter": 4.0, "unknown_object": 1.0, "undescribed_parameter": 1.0},
+        default={"unknown_parameter": 2.0, "unknown_object": 1.0, "undescribed_parameter": 1.0},
         description="Relative weight per category of refusals; 0 or absent leaves a category out.",
     )
     closed_book_share: float = Field(default=0.05, ge=0.0, le=0.5, description="Share of examples without a passage.")

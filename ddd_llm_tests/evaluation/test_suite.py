@@ -106,3 +106,12 @@ def test_what_cannot_be_a_suite_is_refused_without_its_text() -> None:
         with pytest.raises(SuiteError, match="not a prompt followed by") as raised:
             select_suite(data, SuiteConfig())
         assert "secret" not in str(raised.value)
+
+
+def test_refusals_share_as_one_task_and_their_categories_take_turns() -> None:
+    rows = _many(30, "a") + _many(30, "b") + _many(30, "unknown_object") + _many(30, "unknown_parameter")
+    suite = select_suite(_dataset([*rows, *_many(2, "undescribed_parameter")]), SuiteConfig(open_book_items=24))
+    assert Counter(suite["task"].to_pylist()) == {
+        "a": 8, "b": 8, "unknown_object": 3, "unknown_parameter": 3, "undescribed_parameter": 2,
+    }  # fmt: skip
+    assert suite["task"].to_pylist() == sorted(suite["task"].to_pylist())

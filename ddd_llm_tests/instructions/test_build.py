@@ -58,7 +58,7 @@ def test_refusals_have_their_share_and_their_twins() -> None:
     table_ = built().table.to_pylist()
     refusals = [row for row in table_ if row["task"] in REFUSAL_TASKS]
     assert {row["task"] for row in refusals} == set(REFUSAL_TASKS)
-    assert len([row for row in refusals if row["split"] == "train"]) == round(150 * 0.17)
+    assert len([row for row in refusals if row["split"] == "train"]) == round(150 * 0.12)
     benign = {(row["source_ids"][0], row["task"]) for row in table_ if row["slice"] == "open_book"}
     assert all((row["source_ids"][0], json.loads(row["facts"])["form"]) in benign for row in refusals)
 
@@ -68,7 +68,7 @@ def test_categories_of_refusals_have_their_weights() -> None:
         train_size=150, package_share=1.0, split=SPLIT, refusals={"unknown_object": 2, "unknown_parameter": 1}
     )
     tasks = [row["task"] for row in built(config).table.to_pylist() if row["split"] == "train"]
-    assert (tasks.count("unknown_object"), tasks.count("unknown_parameter")) == (17, 9)
+    assert (tasks.count("unknown_object"), tasks.count("unknown_parameter")) == (12, 6)
     assert "undescribed_parameter" not in tasks
     with pytest.raises(ValidationError, match="unknown categories"):
         DatasetConfig(refusals={"other": 1})
