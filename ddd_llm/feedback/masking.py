@@ -136,15 +136,16 @@ def _overlap(spans: Sequence[Span]) -> bool:
 
 
 def _joined(spans: Sequence[Span]) -> list[Span]:
-    # Two that marked parts of one identifier mark all of its token now: they are one, at the first one's place.
+    # Those that marked parts of one identifier mark all of its token now: they are one, at the first one's place.
     found: list[Span] = []
     for one in spans:
-        for at, other in enumerate(found):
-            if one.type == other.type and one.start < other.end and other.start < one.end:
-                notes = "; ".join(dict.fromkeys(filter(None, (other.note, one.note))))
-                wide = {"start": min(one.start, other.start), "end": max(one.end, other.end), "note": notes}
-                found[at] = other.model_copy(update=wide)
-                break
-        else:
+        same = [other for other in found if one.type == other.type and one.start < other.end and other.start < one.end]
+        if not same:
             found.append(one)
+            continue
+        all_ = [*same, one]
+        notes = "; ".join(dict.fromkeys(span.note for span in all_ if span.note))
+        wide = {"start": min(span.start for span in all_), "end": max(span.end for span in all_), "note": notes}
+        found[found.index(same[0])] = one.model_copy(update=wide)
+        found = [span for span in found if span not in same[1:]]
     return found

@@ -51,16 +51,16 @@ def feedback_sources(settings: Settings) -> list[FeedbackSource]:
 class FileRights:
     """Judges lines of files of feedback.
 
+    Args:
+        settings: where the folders are.
+        permissions: over feedback's sources (`feedback_sources`), as they stand on a day.
+        importing: a file that is judged as what an import makes of it; others outside the two folders are nobody's.
+
     Attributes:
         counts: verdicts so far by (source, reason); reason None where a line may be used, source "" where none speaks for it.
     """
 
     def __init__(self, settings: Settings, permissions: Permissions, importing: Path | None = None) -> None:
-        """Args:
-        settings: where the folders are.
-        permissions: over feedback's sources (`feedback_sources`), as they stand on a day.
-        importing: a file that is judged as what an import makes of it; others outside the two folders are nobody's.
-        """
         self._roots = {"assets": settings.assets.absolute(), "home": settings.home.absolute()}
         self._permissions, self._importing = permissions, importing
         sources = [one for one in permissions.sources.values() if isinstance(one, FeedbackSource)]

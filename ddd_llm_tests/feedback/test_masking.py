@@ -92,13 +92,14 @@ def test_a_span_that_marks_nothing_is_refused_as_before(start: int, end: int, tm
 
 
 def test_labels_of_items_that_are_elsewhere_are_masked_too_and_parts_of_one_identifier_become_one(tmp_path) -> None:
-    of = item("spans", responses=("ask ab@cd now",))
+    of = item("spans", responses=("ask ab@cd ef@gh now",))
     both = label(
         of,
         value={
             "spans": [
                 {"start": 4, "end": 6, "type": "irrelevant", "note": "name"},
-                {"start": 7, "end": 9, "type": "irrelevant", "note": "host"},
+                {"start": 13, "end": 14, "type": "irrelevant", "note": "end"},
+                {"start": 7, "end": 12, "type": "irrelevant", "note": "middle"},
             ],
             "corrected": "ask a@b",
         },
@@ -110,11 +111,11 @@ def test_labels_of_items_that_are_elsewhere_are_masked_too_and_parts_of_one_iden
     (made,) = found.labels
     assert isinstance(made.value, SpansValue)
     ((start, end, note),) = [(one.start, one.end, one.note) for one in made.value.spans]
-    assert (start, end, note) == (4, 10, "name; host")
+    assert (start, end, note) == (4, 17, "name; end; middle")
     ((_, _, alone),), _ = without_identifiers([("f", "1", both)], Shorter())
     assert isinstance(alone, Label) and isinstance(alone.value, SpansValue)
     assert (alone.item_id, alone.value.corrected) == (of.id, "ask <AT_5>")
-    assert [(one.start, one.end) for one in alone.value.spans] == [(4, 6), (7, 9)]
+    assert [(one.start, one.end) for one in alone.value.spans] == [(4, 6), (13, 14), (7, 12)]
 
 
 def test_gold_answers_decisions_and_repeated_items_follow(tmp_path) -> None:
